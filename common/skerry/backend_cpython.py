@@ -1,0 +1,37 @@
+"""CPython's primitives: hmac from the standard library, AES-CCM from `cryptography`."""
+
+from hmac import digest
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
+from skerry.errors import BadTag
+
+
+def const(value: int) -> int:
+    """Mark a constant; MicroPython's compiler folds it, CPython just passes it through."""
+    return value
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA-256 (RFC 2104): 32 bytes."""
+    return digest(key, message, "sha256")
+
+
+class AesCcm:
+    """AES-128-CCM (RFC 3610) with nonces of 13 bytes."""
+
+    def __init__(self, key: bytes, tag_length: int) -> None:
+        """Take a key of 16 bytes and a tag length of 8 or 16 bytes."""
+        self._cipher = AESCCM(key, tag_length)
+
+    def seal(self, nonce: bytes, plaintext: bytes, aad: bytes) -> bytes:
+        """Return ciphertext and tag."""
+        return self._cipher.encrypt(nonce, plaintext, aad)
+
+    def open(self, nonce: bytes, ciphertext: bytes, aad: bytes) -> bytes:
+        """Return the plaintext; raise BadTag."""
+        try:
+            return self._cipher.decrypt(nonce, ciphertext, aad)
+        except InvalidTag:
+            raise BadTag("decryption failed") from None

@@ -1,0 +1,64 @@
+"""The one-way chain that both ends hold: where they are, and the two keys all later ones follow.
+
+    era a     step 0 -> step 1 -> step 2 -> ...        one step a handshake
+      |
+    era a+1   step 0 -> ...                            only to recover: see docs/protocol.md
+
+A chain never goes back, and a Chain is never changed: each move makes a new one.
+"""
+
+from skerry import schedule
+from skerry.errors import Exhausted, Malformed
+from skerry.limits import KEY_LENGTH, MAX_ERA, MAX_STEP
+
+PACKED_LENGTH = 8 + 2 * KEY_LENGTH
+
+
+class Chain:
+    """CK_a,s and RK_a+1 at the epoch (era a, step s). Its repr shows the position alone."""
+
+    def __init__(self, era: int, step: int, chain_key: bytes, next_root: bytes) -> None:
+        """Take the position and two keys of 32 bytes; `start` and `unpack` are the usual ways."""
+        self.era = era
+        self.step = step
+        self.chain_key = chain_key
+        self._next_root = next_root
+
+    def __repr__(self) -> str:
+        return "<Chain era %d step %d>" % (self.era, self.step)
+
+    @staticmethod
+    def start(master_key: bytes, ctx: bytes) -> "Chain":
+        """Return epoch (0, 0) of a new master key of 32 bytes, which the caller then forgets."""
+        return Chain._of_root(0, schedule.root_key(master_key, ctx))
+
+    @staticmethod
+    def _of_root(era: int, root: bytes) -> "Chain":
+        return Chain(era, 0, schedule.first_chain_key(root), schedule.next_root_key(root))
+
+    def next_step(self) -> "Chain":
+        """Return the epoch after this one; the last step of an era leads to the next era."""
+        if self.step == MAX_STEP:
+            return self.next_era()
+        chain_key = schedule.next_chain_key(self.chain_key)
+        return Chain(self.era, self.step + 1, chain_key, self._next_root)
+
+    def next_era(self) -> "Chain":
+        """Return the first epoch of the next era; raise Exhausted after the last one."""
+        if self.era == MAX_ERA:
+            raise Exhausted("the chain is at its end: provision the device again")
+        return Chain._of_root(self.era + 1, self._next_root)
+
+    def pack(self) -> bytes:
+        """Return era 4 | step 4 | CK 32 | next RK 32 = 72 bytes."""
+        position = self.era.to_bytes(4, "big") + self.step.to_bytes(4, "big")
+        return position + self.chain_key + self._next_root
+
+    @staticmethod
+    def unpack(packed: bytes) -> "Chain":
+        """Read what `pack` wrote; raise Malformed."""
+        if len(packed) != PACKED_LENGTH:
+            raise Malformed("chain record of wrong length")
+        era = int.from_bytes(packed[:4], "big")
+        step = int.from_bytes(packed[4:8], "big")
+        return Chain(era, step, packed[8 : 8 + KEY_LENGTH], packed[8 + KEY_LENGTH :])

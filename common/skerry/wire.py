@@ -1,0 +1,82 @@
+"""The two handshake messages, byte by byte. No key and no secret passes through this file.
+
+    message 1, device to hub                        message 2, hub to device
+    header 1 | PID 6 | N_D 8 | tag 8 or 16          header 1 | N_H 8 | [T 5] | tag 8 or 16
+
+    header: version 2 bits (0) | type 2 bits (1 or 2) | suite 3 bits | time 1 bit
+
+In message 1 the time bit asks for T, in message 2 it says that T is there: a 40-bit count of
+1/256 s since 1970 UTC, 0 for a hub that does not know the time. The suite fixes the tag length
+and OSCORE's algorithm; it is provisioned with the key and never negotiated.
+"""
+
+from skerry.errors import Malformed
+from skerry.limits import NONCE_LENGTH, PSEUDONYM_LENGTH
+from skerry.primitives import const
+
+_TYPE_1 = const(0x10)
+_TYPE_2 = const(0x20)
+_TIME = const(0x01)
+_TIME_LENGTH = const(5)
+
+SUITES = (
+    (8, 10),  # suite 0: 8-byte tags, AES-CCM-16-64-128 (COSE algorithm 10)
+    (16, 30),  # suite 1: 16-byte tags, AES-CCM-16-128-128 (COSE algorithm 30)
+)
+
+
+def header_1(suite: int, time: bool) -> int:
+    """Return message 1's header byte."""
+    return _TYPE_1 | suite << 1 | (_TIME if time else 0)
+
+
+def header_2(suite: int, time: bool) -> int:
+    """Return message 2's header byte."""
+    return _TYPE_2 | suite << 1 | (_TIME if time else 0)
+
+
+def wants_time(header: int) -> bool:
+    """Tell whether a header's time bit is set."""
+    return header & _TIME != 0
+
+
+def suite_of(header: int) -> int:
+    """Return a header's suite."""
+    return header >> 1 & 7
+
+
+def _body(message: bytes, kind: int, length: int) -> bytes:
+    """Check header and exact length; return the message without its tag."""
+    if not message or message[0] & 0xF0 != kind:
+        raise Malformed("not this handshake message")
+    suite = suite_of(message[0])
+    if suite >= len(SUITES):
+        raise Malformed("unknown suite")
+    if kind == _TYPE_2 and message[0] & _TIME:
+        length += _TIME_LENGTH
+    if len(message) != length + SUITES[suite][0]:
+        raise Malformed("handshake message of wrong length")
+    return message[:length]
+
+
+def decode_message_1(message: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return (what tag_1 covers, PID, tag); raise Malformed."""
+    body = _body(message, _TYPE_1, 1 + PSEUDONYM_LENGTH + NONCE_LENGTH)
+    return body, body[1 : 1 + PSEUDONYM_LENGTH], message[len(body) :]
+
+
+def decode_message_2(message: bytes) -> tuple[bytes, bytes, int | None, bytes]:
+    """Return (what tag_2 covers, N_H, T or None, tag); raise Malformed."""
+    body = _body(message, _TYPE_2, 1 + NONCE_LENGTH)
+    n_h, time = body[1 : 1 + NONCE_LENGTH], body[1 + NONCE_LENGTH :]
+    return body, n_h, int.from_bytes(time, "big") if time else None, message[len(body) :]
+
+
+def body_1(header: int, pid: bytes, n_d: bytes) -> bytes:
+    """Return message 1 up to its tag."""
+    return bytes((header,)) + pid + n_d
+
+
+def body_2(header: int, n_h: bytes, time: int) -> bytes:
+    """Return message 2 up to its tag; `time` counts 1/256 s and is left out if not asked for."""
+    return bytes((header,)) + n_h + (time.to_bytes(_TIME_LENGTH, "big") if header & _TIME else b"")
