@@ -1,0 +1,31 @@
+# Needs Python 3.11 or newer, make and a C compiler. Everything is kept below this folder.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
+	$(BIN)/python -m skerry_hub.sim.demo build
+
+test: check  ## everything that needs no root and no network
+	$(BIN)/pytest
+
+check: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sim]'
+	@touch $@
+
+$(VENV)/test: $(VENV)/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/demo
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,122 @@
+"""The hub's front: every datagram is sorted here, before aiocoap sees any.
+
+    message 1              POST /k                     handshakes.py answers, or nobody does
+    protected request      with an OSCORE option       opened, confirmed if it is the first one
+                                                       of a handshake, then bridge.py
+    anything else          plain CoAP                  bridge.py, at a bounded rate
+
+Handshake messages cannot go through a CoAP message layer: its duplicate cache would answer a
+rebooted device with the answer to an older attempt, and it acknowledges what must stay silent.
+"""
+
+import logging
+import time
+from collections import Counter
+
+from skerry import coap, oscore
+from skerry.errors import Malformed
+
+from skerry_hub.bridge import Bridge, Remote
+from skerry_hub.handshakes import Handshakes
+from skerry_hub.sessions import Live, Sessions, duplicate_of, open_any
+from skerry_hub.store import Store
+from skerry_hub.udp import Path
+
+PLAIN_RATE = 200  # plain messages a second: aiocoap keeps some 2.3 kB of each for 247 s
+
+log = logging.getLogger(__name__)
+
+
+class Front:
+    """Sorts datagrams. `counts` tells what became of those that are not handshakes."""
+
+    def __init__(
+        self, handshakes: Handshakes, sessions: Sessions, store: Store, bridge: Bridge
+    ) -> None:
+        self._handshakes = handshakes
+        self._sessions = sessions
+        self._store = store
+        self._bridge = bridge
+        self._next_mid = int.from_bytes(time.time_ns().to_bytes(8, "big")[-2:], "big")
+        self._plain_allowed = 0.0
+        self._plain_at = 0.0
+        self.counts: Counter[str] = Counter()
+
+    def receive(self, datagram: bytes, path: Path) -> None:
+        """Take one datagram from the socket."""
+        try:
+            message = coap.decode(datagram)
+            if message.code == coap.POST and message.options == [(coap.URI_PATH, b"k")]:
+                self._handshake(message, path)
+            elif message.option(coap.OSCORE) is not None and message.code >> 5 == 0:
+                self._protected(message, path)
+            else:
+                self._plain(datagram, path)
+        except Malformed:
+            self.counts["malformed"] += 1
+
+    def _handshake(self, message: coap.Message, path: Path) -> None:
+        message_2 = self._handshakes.answer(message.payload)
+        if message_2 is not None:
+            path.send(self._reply(message, coap.CHANGED, message_2))
+
+    def _protected(self, outer: coap.Message, path: Path) -> None:
+        _, _, kid = oscore.decode_option(outer.option(coap.OSCORE) or b"")
+        candidates = self._sessions.find(kid or b"")
+        if not candidates:
+            self.counts["unknown session"] += 1
+            if outer.type == coap.CON:  # RFC 8613 section 8.2: the device makes a new session
+                path.send(self._reply(outer, coap.UNAUTHORIZED, b""))
+            return
+        opened = open_any(candidates, outer)
+        if opened is None:
+            self._answer_duplicate(candidates, outer, path)
+            return
+        live, inner, exchange = opened
+        if not live.confirmed and not self._confirm(live):
+            return
+        self.counts["requests"] += 1
+        self._bridge.receive(coap.encode(inner), Remote(path, live, exchange))
+
+    def _answer_duplicate(self, candidates: list[Live], outer: coap.Message, path: Path) -> None:
+        """Send the answer again, byte for byte, if this request was answered; else stay silent."""
+        exchange = duplicate_of(candidates, outer)
+        if exchange is None:
+            self.counts["rejected"] += 1
+        elif exchange.datagram is not None:
+            self.counts["duplicates"] += 1
+            path.send(exchange.datagram)
+
+    def _confirm(self, live: Live) -> bool:
+        """Erase the epoch's key for good, then make the session current."""
+        era, step = live.epoch
+        fingerprint = live.session.fingerprint
+        if not self._store.confirm(live.device, live.pid, fingerprint, era, step, time.time()):
+            self.counts["overtaken"] += 1
+            self._sessions.drop(live.device)
+            return False
+        self._sessions.promote(live)
+        self.counts["confirmed"] += 1
+        log.info("%s: session %s in epoch %d.%d", live.name, fingerprint, era, step)
+        return True
+
+    def _plain(self, datagram: bytes, path: Path) -> None:
+        now = time.monotonic()
+        self._plain_allowed = min(
+            PLAIN_RATE, self._plain_allowed + (now - self._plain_at) * PLAIN_RATE
+        )
+        self._plain_at = now
+        if self._plain_allowed < 1:
+            self.counts["plain dropped"] += 1
+            return
+        self._plain_allowed -= 1
+        self._bridge.receive(datagram, Remote(path))
+
+    def _reply(self, message: coap.Message, code: int, payload: bytes) -> bytes:
+        """Return the datagram of an answer, in the acknowledgement if one is due."""
+        if message.type == coap.CON:
+            kind, mid = coap.ACK, message.mid
+        else:
+            self._next_mid = (self._next_mid + 1) & 0xFFFF
+            kind, mid = coap.NON, self._next_mid
+        return coap.encode(coap.Message(code, [], payload, kind, mid, message.token))

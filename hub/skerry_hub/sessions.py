@@ -1,0 +1,169 @@
+"""The sessions that are alive, and those that a handshake offered. They exist in memory only.
+
+    offered (at most 4 a device, one for each attempt of its pending epoch)
+        --first valid request, confirmed in the store--> current, and all others of it are gone
+
+A request is found by its kid: one dictionary look-up, whatever the number of devices.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from skerry import coap, oscore
+from skerry.errors import SkerryError
+from skerry.limits import CANDIDATES
+from skerry.session import Session
+
+RECENT_REQUESTS = 4  # answers kept for duplicates of a session's last requests
+
+
+class Exchange:
+    """One request of a session: what its answer is bound to and, once sent, the answer."""
+
+    def __init__(self, binding: oscore.Binding) -> None:
+        self.binding = binding
+        self.answered = False
+        self.datagram: bytes | None = None
+
+
+class Live:
+    """One session at the hub, offered or current."""
+
+    def __init__(
+        self, device: int, name: str, pid: bytes, epoch: tuple[int, int], session: Session
+    ) -> None:
+        """`device` is its number in the store, `pid` and `epoch` are the handshake's."""
+        self.device = device
+        self.name = name
+        self.pid = pid
+        self.epoch = epoch
+        self.session = session
+        self.confirmed = False
+        self.opened = time.monotonic()
+        self.recent: OrderedDict[bytes, Exchange] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<Live {self.name} epoch {self.epoch[0]}.{self.epoch[1]}>"
+
+    def open(self, outer: coap.Message) -> tuple[coap.Message, Exchange]:
+        """Verify a request and return it with its exchange; raise SkerryError."""
+        inner, binding = self.session.oscore.unprotect_request(outer)
+        exchange = self.recent[outer.payload] = Exchange(binding)
+        if len(self.recent) > RECENT_REQUESTS:
+            self.recent.popitem(last=False)
+        return inner, exchange
+
+    def seal(self, inner: coap.Message, exchange: Exchange) -> bytes:
+        """Return the datagram of a response; from the second one on with a Partial IV."""
+        outer = self.session.oscore.protect_response(inner, exchange.binding, exchange.answered)
+        datagram = coap.encode(outer)
+        if not exchange.answered:
+            exchange.answered, exchange.datagram = True, datagram
+        return datagram
+
+
+class _Device:
+    """What memory holds of one device."""
+
+    def __init__(self) -> None:
+        self.epoch = (-1, -1)  # the highest that the store ever showed this process
+        self.offered: OrderedDict[bytes, Live] = OrderedDict()  # by what message 1 signed
+        self.current: Live | None = None
+
+
+class Sessions:
+    """All sessions, by kid and by device."""
+
+    def __init__(self) -> None:
+        self._by_kid: dict[bytes, list[Live]] = {}
+        self._devices: dict[int, _Device] = {}
+
+    def __len__(self) -> int:
+        return sum(1 for each in self._devices.values() if each.current is not None)
+
+    def current(self) -> Iterator[Live]:
+        """Iterate over the confirmed sessions."""
+        return (each.current for each in self._devices.values() if each.current is not None)
+
+    def note_epoch(self, device: int, epoch: tuple[int, int]) -> bool:
+        """Remember the epoch the store shows; False if it showed a later one before."""
+        known = self._devices.setdefault(device, _Device())
+        if epoch < known.epoch:
+            return False
+        known.epoch = epoch
+        return True
+
+    def offered(self, device: int, attempt: bytes) -> bool:
+        """Tell whether the session of this very attempt was offered and still waits."""
+        known = self._devices.get(device)
+        return known is not None and attempt in known.offered
+
+    def offer(self, live: Live, attempt: bytes) -> None:
+        """Add the session of one attempt; offers of earlier epochs and the oldest are dropped."""
+        known = self._devices.setdefault(live.device, _Device())
+        for key, old in list(known.offered.items()):
+            if old.pid != live.pid:
+                self._forget(known.offered.pop(key))
+        if len(known.offered) == CANDIDATES:
+            self._forget(known.offered.popitem(last=False)[1])
+        known.offered[attempt] = live
+        self._by_kid.setdefault(live.session.kid, []).append(live)
+
+    def find(self, kid: bytes) -> list[Live]:
+        """Return all sessions with this kid; two only by chance."""
+        return self._by_kid.get(kid, [])
+
+    def promote(self, live: Live) -> None:
+        """Make an offered session the device's current one; all its others end."""
+        known = self._devices[live.device]
+        others = [each for each in known.offered.values() if each is not live]
+        if known.current is not None:
+            others.append(known.current)
+        for each in others:
+            self._forget(each)
+        known.offered.clear()
+        known.current = live
+        live.confirmed = True
+
+    def drop(self, device: int) -> bool:
+        """End all sessions of a device; tell whether there were any."""
+        known = self._devices.pop(device, None)
+        if known is None:
+            return False
+        ended = [*known.offered.values(), *([known.current] if known.current else [])]
+        for each in ended:
+            self._forget(each)
+        return bool(ended)
+
+    def clear(self) -> None:
+        """End all sessions, and forget which epochs were seen."""
+        self._by_kid.clear()
+        self._devices.clear()
+
+    def _forget(self, live: Live) -> None:
+        same = self._by_kid[live.session.kid]
+        same.remove(live)
+        if not same:
+            del self._by_kid[live.session.kid]
+
+
+def duplicate_of(candidates: list[Live], outer: coap.Message) -> Exchange | None:
+    """Return the exchange of a request that was opened before, byte for byte the same."""
+    for live in candidates:
+        exchange = live.recent.get(outer.payload)
+        if exchange is not None:
+            return exchange
+    return None
+
+
+def open_any(
+    candidates: list[Live], outer: coap.Message
+) -> tuple[Live, coap.Message, Exchange] | None:
+    """Return (session, inner request, exchange) of the one that verifies, or None."""
+    for live in candidates:
+        try:
+            return live, *live.open(outer)
+        except SkerryError:
+            continue
+    return None

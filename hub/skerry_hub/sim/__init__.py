@@ -1,0 +1,1 @@
+"""Emulated devices: each a real MicroPython process on this machine, with a real store."""

@@ -1,0 +1,120 @@
+"""A hub's parts on the desk with a real database, and a device made of the real initiator."""
+
+import asyncio
+import socket
+from pathlib import Path as Folder
+
+from skerry import coap, initiator, record, schedule
+from skerry.chain import Chain
+from skerry.session import Session
+from skerry_hub import enrolment
+from skerry_hub.bridge import Bridge
+from skerry_hub.config import Config
+from skerry_hub.front import Front
+from skerry_hub.handshakes import Handshakes
+from skerry_hub.resources import site
+from skerry_hub.sessions import Sessions
+from skerry_hub.udp import Path
+
+ADDRESS = ("127.0.0.1", 5683)
+
+
+class DeskHub:
+    """Everything of a hub but its socket; use `ask` inside a running loop."""
+
+    def __init__(self, hub: enrolment.Hub) -> None:
+        self.hub = hub
+        self.sessions = Sessions()
+        self.handshakes = Handshakes(hub.id, hub.store, hub.vault, self.sessions)
+        self.front = Front(self.handshakes, self.sessions, hub.store, Bridge(site(hub.store)))
+        self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._theirs.setblocking(False)
+
+    async def ask(self, datagram: bytes, peer: int = 1) -> list[bytes]:
+        """Give the front a datagram and return what it answers."""
+        self.front.receive(datagram, SocketPath(self._ours, ("desk", peer), ()))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        answers = []
+        while True:
+            try:
+                answers.append(self._theirs.recv(2048))
+            except BlockingIOError:
+                return answers
+
+
+class SocketPath(Path):
+    """A path whose socket is connected already."""
+
+    def send(self, datagram: bytes) -> None:
+        self.socket.send(datagram)
+
+
+class DeskDevice:
+    """The initiator with its record in memory."""
+
+    def __init__(self, bundle: Folder) -> None:
+        said = enrolment.read_bundle(bundle)
+        self.suite = said.suite
+        self.ctx = schedule.context(said.suite, said.device.encode(), said.hub.encode())
+        slot = record.unpack((bundle / "skerry.0").read_bytes())
+        assert slot is not None
+        self.chain = Chain.unpack(slot[1])
+        self.session: Session | None = None
+        self.mid = 0
+        self.nonce = 0
+
+    def message_1(self, recover: bool = False) -> bytes:
+        """Start an attempt and return message 1."""
+        self.nonce += 1
+        chain = self.chain.next_era() if recover else self.chain
+        start = initiator.Start(self.ctx, self.suite, chain)
+        message_1, self.waiting = start.send(self.nonce.to_bytes(8, "big"))
+        return message_1
+
+    def attempt(self, recover: bool = False) -> bytes:
+        """Start an attempt and return its datagram."""
+        return self.datagram(self.message_1(recover))
+
+    def datagram(self, message_1: bytes) -> bytes:
+        self.mid += 1
+        return coap.encode(
+            coap.Message(coap.POST, coap.path_options("k"), message_1, mid=self.mid, token=b"t")
+        )
+
+    def accept(self, answers: list[bytes]) -> None:
+        """Take the one answer and move on."""
+        (answer,) = answers
+        accepted = self.waiting.receive(coap.decode(answer).payload)
+        self.chain = Chain.unpack(accepted.record)
+        self.session = Session(accepted.persisted(accepted.record), self.suite, at_hub=False)
+
+    async def connect(self, hub: DeskHub) -> None:
+        self.accept(await hub.ask(self.attempt()))
+
+    def request(self, payload: bytes = b"21", code: int = coap.POST, path="readings") -> bytes:
+        """Return the datagram of a protected request."""
+        self.mid += 1
+        inner = coap.Message(
+            code, coap.path_options(path), payload, coap.CON, self.mid, self.mid.to_bytes(2, "big")
+        )
+        outer, self.binding = self.session.oscore.protect_request(inner)
+        return coap.encode(outer)
+
+    def response(self, answers: list[bytes]) -> coap.Message:
+        """Open the one answer to the last request."""
+        (answer,) = answers
+        return self.session.oscore.unprotect_response(coap.decode(answer), self.binding)
+
+
+def made(folder: Folder) -> Config:
+    """Make a hub in a folder."""
+    config = Config.of(data=str(folder / "data"), environ={})
+    enrolment.init(config)
+    return config
+
+
+def enrolled(hub: enrolment.Hub, name: str, suite: int = 0) -> DeskDevice:
+    """Enrol a device and take its bundle."""
+    done = enrolment.enroll(hub, name, address=ADDRESS, suite=suite)
+    return DeskDevice(done.bundle_path)
