@@ -1,11 +1,14 @@
 """CPython's primitives: hmac from the standard library, AES-CCM from `cryptography`."""
 
+from hmac import compare_digest as equal
 from hmac import digest
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from skerry.errors import BadTag
+
+__all__ = ["AesCcm", "const", "equal", "hmac_sha256"]
 
 
 def const(value: int) -> int:

@@ -21,6 +21,14 @@ def _xor(a: bytes, b: bytes) -> bytes:
     return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
 
 
+def equal(a: bytes, b: bytes) -> bool:
+    """Compare in time that depends on the lengths alone."""
+    difference = len(a) ^ len(b)
+    for x, y in zip(a, b):
+        difference |= x ^ y
+    return difference == 0
+
+
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes: 32 bytes."""
     padded = key + bytes(64 - len(key))
@@ -69,9 +77,6 @@ class AesCcm:
         stream = self._key_stream(nonce, size)
         plaintext = _xor(ciphertext[:size], stream[16 : 16 + size])
         tag = _xor(self._tag(nonce, plaintext, aad), stream[:16])
-        difference = 0
-        for i in range(self._tag_length):
-            difference |= tag[i] ^ ciphertext[size + i]
-        if difference:
+        if not equal(tag[: self._tag_length], ciphertext[size:]):
             raise BadTag("decryption failed")
         return plaintext

@@ -9,13 +9,15 @@ A chain never goes back, and a Chain is never changed: each move makes a new one
 
 from skerry import schedule
 from skerry.errors import Exhausted, Malformed
-from skerry.limits import KEY_LENGTH, MAX_ERA, MAX_STEP
+from skerry.primitives import const
 
-PACKED_LENGTH = 8 + 2 * KEY_LENGTH
+MAX_ERA = const(0xFFFFFFFF)
+MAX_STEP = const(0xFFFFFFFF)
+PACKED_LENGTH = const(72)
 
 
 class Chain:
-    """CK_a,s and RK_a+1 at the epoch (era a, step s). Its repr shows the position alone."""
+    """CK_a,s and RK_a+1 at the epoch (era a, step s)."""
 
     def __init__(self, era: int, step: int, chain_key: bytes, next_root: bytes) -> None:
         """Take the position and two keys of 32 bytes; `start` and `unpack` are the usual ways."""
@@ -23,9 +25,6 @@ class Chain:
         self.step = step
         self.chain_key = chain_key
         self._next_root = next_root
-
-    def __repr__(self) -> str:
-        return "<Chain era %d step %d>" % (self.era, self.step)
 
     @staticmethod
     def start(master_key: bytes, ctx: bytes) -> "Chain":
@@ -46,7 +45,7 @@ class Chain:
     def next_era(self) -> "Chain":
         """Return the first epoch of the next era; raise Exhausted after the last one."""
         if self.era == MAX_ERA:
-            raise Exhausted("the chain is at its end: provision the device again")
+            raise Exhausted("chain at its end: provision again")
         return Chain._of_root(self.era + 1, self._next_root)
 
     def pack(self) -> bytes:
@@ -58,7 +57,7 @@ class Chain:
     def unpack(packed: bytes) -> "Chain":
         """Read what `pack` wrote; raise Malformed."""
         if len(packed) != PACKED_LENGTH:
-            raise Malformed("chain record of wrong length")
+            raise Malformed("chain length")
         era = int.from_bytes(packed[:4], "big")
         step = int.from_bytes(packed[4:8], "big")
-        return Chain(era, step, packed[8 : 8 + KEY_LENGTH], packed[8 + KEY_LENGTH :])
+        return Chain(era, step, packed[8:40], packed[40:])

@@ -53,9 +53,6 @@ class Message:
         self.mid = mid
         self.token = token
 
-    def __repr__(self) -> str:
-        return "<Message %s mid %d, %d bytes>" % (dotted(self.code), self.mid, len(self.payload))
-
     def option(self, number: int) -> bytes | None:
         """Return the first value of an option, or None."""
         for each, value in self.options:
@@ -68,12 +65,7 @@ class Message:
         try:
             return "/".join([str(v, "utf-8") for n, v in self.options if n == URI_PATH])
         except ValueError:
-            raise Malformed("Uri-Path is not UTF-8") from None
-
-
-def dotted(code: int) -> str:
-    """Return a code the way the RFC writes it, such as 2.05."""
-    return "%d.%02d" % (code >> 5, code & 31)
+            raise Malformed("Uri-Path") from None
 
 
 def path_options(path: str) -> list[tuple[int, bytes]]:
@@ -135,7 +127,7 @@ def _read_extended(data: bytes, field: int, at: int) -> tuple[int, int]:
         return field, at
     end = at + field - 12
     if field == 15 or end > len(data):
-        raise Malformed("reserved or truncated option field")
+        raise Malformed("option field")
     return int.from_bytes(data[at:end], "big") + (13 if field == 13 else 269), end
 
 
@@ -148,13 +140,13 @@ def decode_body(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
         at += 1
         if first == 0xFF:
             if at == len(data):
-                raise Malformed("payload marker without payload")
+                raise Malformed("payload marker")
             return options, data[at:]
         delta, at = _read_extended(data, first >> 4, at)
         length, at = _read_extended(data, first & 15, at)
         number += delta
         if number > 0xFFFF or at + length > len(data):
-            raise Malformed("option out of range")
+            raise Malformed("option range")
         options.append((number, data[at : at + length]))
         at += length
     return options, b""
@@ -163,7 +155,7 @@ def decode_body(data: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
 def decode(datagram: bytes) -> Message:
     """Return the message; raise Malformed for anything that section 3 does not allow."""
     if len(datagram) < 4 or datagram[0] >> 6 != 1:
-        raise Malformed("not a CoAP message")
+        raise Malformed("not CoAP")
     token_length = datagram[0] & 15
     code = datagram[1]
     body = 4 + token_length

@@ -51,7 +51,7 @@ class WaitMessage2:
         body, n_h, time, tag = wire.decode_message_2(message_2)
         header = body[0]
         if (header ^ self._body_1[0]) & 0x0F:
-            raise Malformed("another suite or time bit than asked for")
+            raise Malformed("suite or time bit")
         if not equal(tag, schedule.tag_2(self._ek, self._ctx, self._body_1, body, len(tag))):
             raise BadTag("message 2")
         secret = schedule.session_secret(self._ek, self._ctx, self._body_1, header, n_h)
@@ -74,5 +74,5 @@ class Accepted:
     def persisted(self, read_back: bytes) -> bytes:
         """Return the session secret MS, 32 bytes, or raise NotPersisted."""
         if read_back != self.record:
-            raise NotPersisted("the store did not keep the new epoch")
+            raise NotPersisted("epoch not stored")
         return self._secret

@@ -1,38 +1,33 @@
-"""OSCORE: CoAP requests and responses, protected end to end (RFC 8613).
+"""OSCORE: CoAP requests and responses, protected end to end (RFC 8613); the client's side.
 
     inner message --protect--> outer message with option 9 --unprotect--> inner message
 
 The datagram's type, message id and token are left as they are: they belong to the hop, not to
-the protected message.
+the protected message. oscore_server.py has the other side.
 """
 
 from skerry import coap
 from skerry.errors import BadTag, Exhausted, Malformed
-from skerry.limits import MAX_PARTIAL_IV
 from skerry.primitives import AesCcm, const, hkdf_expand, hkdf_extract
-from skerry.replay import ReplayWindow
 
 _NONCE_LENGTH = const(13)
 _KEY_LENGTH = const(16)
 _KID_FLAG = const(0x08)
 _ID_CONTEXT_FLAG = const(0x10)
 _RESERVED_FLAGS = const(0xE0)
+_MAX_PARTIAL_IV = const(0xFFFFFFFFFF)  # section 7.2.1: 2^40 - 1
 
 # Class U options stay outside (section 4.1, figure 5); all others are encrypted.
 _OUTER_OPTIONS = (coap.URI_HOST, coap.URI_PORT, coap.OSCORE, coap.PROXY_URI, coap.PROXY_SCHEME)
 
-TAG_LENGTHS = {10: 8, 30: 16}  # COSE's AES-CCM-16-64-128 and AES-CCM-16-128-128
+# COSE algorithm: tag length and CBOR. AES-CCM-16-64-128 and AES-CCM-16-128-128.
+_ALGORITHMS = {10: (8, b"\x0a"), 30: (16, b"\x18\x1e")}
 
 
 def _bstr(value: bytes) -> bytes:
     """Encode a CBOR byte string of up to 255 bytes."""
     size = len(value)
     return (bytes((0x40 | size,)) if size < 24 else bytes((0x58, size))) + value
-
-
-def _cbor_uint(value: int) -> bytes:
-    """Encode a CBOR unsigned integer of up to 255."""
-    return bytes((value,)) if value < 24 else bytes((0x18, value))
 
 
 def decode_option(value: bytes) -> tuple[bytes | None, bytes | None, bytes | None]:
@@ -97,22 +92,17 @@ class SecurityContext:
         """Derive keys and Common IV (section 3.2.1). IDs have 0 to 7 bytes."""
         self.sender_id = sender_id
         self.recipient_id = recipient_id
-        self._id_context = id_context
-        self._algorithm = algorithm
+        self.id_context = id_context
+        tag_length, self._algorithm = _ALGORITHMS[algorithm]
         prk = hkdf_extract(master_salt, master_secret)
-        tag_length = TAG_LENGTHS[algorithm]
         self._sender = AesCcm(self._derive(prk, sender_id, "Key", _KEY_LENGTH), tag_length)
         self._recipient = AesCcm(self._derive(prk, recipient_id, "Key", _KEY_LENGTH), tag_length)
         self._common_iv = self._derive(prk, b"", "IV", _NONCE_LENGTH)
         self.sequence = 0  # the sender's next Partial IV
-        self.window = ReplayWindow()
-
-    def __repr__(self) -> str:
-        return "<SecurityContext, next Partial IV %d>" % self.sequence
 
     def _derive(self, prk: bytes, id: bytes, kind: str, length: int) -> bytes:
-        id_context = b"\xf6" if self._id_context is None else _bstr(self._id_context)
-        info = b"\x85" + _bstr(id) + id_context + _cbor_uint(self._algorithm)
+        id_context = b"\xf6" if self.id_context is None else _bstr(self.id_context)
+        info = b"\x85" + _bstr(id) + id_context + self._algorithm
         info += bytes((0x60 | len(kind),)) + kind.encode() + bytes((length,))
         return hkdf_expand(prk, info, length)
 
@@ -124,14 +114,14 @@ class SecurityContext:
 
     def _aad(self, binding: Binding) -> bytes:
         """Section 5.4: the Enc_structure around the external_aad."""
-        external = b"\x85\x01\x81" + _cbor_uint(self._algorithm)
+        external = b"\x85\x01\x81" + self._algorithm
         external += _bstr(binding.kid) + _bstr(binding.partial_iv) + b"\x40"
         return b"\x83\x68Encrypt0\x40" + _bstr(external)
 
     def _take_partial_iv(self) -> bytes:
         """Return the next Partial IV and never return it again."""
-        if self.sequence > MAX_PARTIAL_IV:
-            raise Exhausted("Partial IVs are used up: connect again")
+        if self.sequence > _MAX_PARTIAL_IV:
+            raise Exhausted("Partial IVs used up: connect again")
         partial_iv = coap.uint(self.sequence) or b"\x00"
         self.sequence += 1
         return partial_iv
@@ -140,44 +130,14 @@ class SecurityContext:
         """Return the outer message (section 8.1) and what its response is bound to."""
         partial_iv = self._take_partial_iv()
         binding = Binding(self.sender_id, partial_iv, self._nonce(self.sender_id, partial_iv))
-        option = encode_option(partial_iv, self._id_context, self.sender_id)
+        option = encode_option(partial_iv, self.id_context, self.sender_id)
         return self._seal(inner, coap.POST, option, binding, binding.nonce), binding
-
-    def protect_response(
-        self, inner: coap.Message, binding: Binding, own_partial_iv: bool = False
-    ) -> coap.Message:
-        """Return the outer message (section 8.3).
-
-        One response may use the request's nonce; any other needs a Partial IV of its own.
-        """
-        if not own_partial_iv:
-            return self._seal(inner, coap.CHANGED, b"", binding, binding.nonce)
-        partial_iv = self._take_partial_iv()
-        nonce = self._nonce(self.sender_id, partial_iv)
-        option = encode_option(partial_iv, None, None)
-        return self._seal(inner, coap.CHANGED, option, binding, nonce)
-
-    def unprotect_request(self, outer: coap.Message) -> tuple[coap.Message, Binding]:
-        """Return the inner message and its binding (section 8.2).
-
-        Raises Malformed, Replayed or BadTag, and then has changed nothing.
-        """
-        partial_iv, _, kid = decode_option(outer.option(coap.OSCORE) or b"")
-        if partial_iv is None or kid is None:
-            raise Malformed("OSCORE request without Partial IV or kid")
-        number = int.from_bytes(partial_iv, "big")
-        self.window.check(number)
-        nonce = self._nonce(self.recipient_id, partial_iv)
-        binding = Binding(self.recipient_id, partial_iv, nonce)
-        inner = self._open(outer, binding, nonce)
-        self.window.accept(number)
-        return inner, binding
 
     def unprotect_response(self, outer: coap.Message, binding: Binding) -> coap.Message:
         """Return the inner response (section 8.4); raise Malformed or BadTag."""
         option = outer.option(coap.OSCORE)
         if option is None:
-            raise Malformed("response is not protected")
+            raise Malformed("not protected")
         partial_iv = decode_option(option)[0]
         nonce = self._nonce(self.recipient_id, partial_iv) if partial_iv else binding.nonce
         return self._open(outer, binding, nonce)

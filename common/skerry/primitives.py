@@ -1,23 +1,16 @@
 """The one door to cryptographic primitives; the only file that asks which interpreter runs.
 
 Behind it stand hashlib and cryptolib on MicroPython, hmac and `cryptography` on CPython. Both
-give `const`, `hmac_sha256(key, message)` and `AesCcm(key, tag_length)` with seal and open.
+give `const`, `equal(a, b)` in constant time, `hmac_sha256(key, message)` and
+`AesCcm(key, tag_length)` with seal and open.
 """
 
 try:
-    from skerry.backend_cpython import AesCcm, const, hmac_sha256
+    from skerry.backend_cpython import AesCcm, const, equal, hmac_sha256
 except ImportError:
-    from skerry.backend_micropython import AesCcm, const, hmac_sha256  # type: ignore
+    from skerry.backend_micropython import AesCcm, const, equal, hmac_sha256  # type: ignore
 
 __all__ = ["AesCcm", "const", "equal", "hkdf_expand", "hkdf_extract", "hmac_sha256"]
-
-
-def equal(a: bytes, b: bytes) -> bool:
-    """Compare in time that depends on the lengths alone."""
-    difference = len(a) ^ len(b)
-    for x, y in zip(a, b):
-        difference |= x ^ y
-    return difference == 0
 
 
 def hkdf_extract(salt: bytes, key_material: bytes) -> bytes:

@@ -10,8 +10,10 @@ The caller stores `Verified.chain` and `Verified.pending` durably before message
 from skerry import schedule, wire
 from skerry.chain import Chain
 from skerry.errors import BadTag, Malformed
-from skerry.limits import RECOVERY_ERAS
-from skerry.primitives import equal
+from skerry.oscore_server import ServerContext
+from skerry.primitives import const, equal
+
+RECOVERY_ERAS = const(16)  # how far a device may be ahead of its hub
 
 
 class Hello:
@@ -102,3 +104,17 @@ class Verified:
         body_2 = wire.body_2(header, n_h, time)
         tag = schedule.tag_2(ek, self._ctx, body_1, body_2, len(self._hello.tag))
         return body_2 + tag, schedule.session_secret(ek, self._ctx, body_1, header, n_h)
+
+
+class HubSession:
+    """The hub's end of a session.
+
+    `kid`: the device's Sender ID, 3 bytes; `oscore`: the security context; `fingerprint`: eight
+    hexadecimal digits that both ends show.
+    """
+
+    def __init__(self, secret: bytes, suite: int) -> None:
+        """Derive everything from the session secret MS (32 bytes), which is not kept."""
+        key, salt, self.kid = schedule.oscore_secrets(secret)
+        self.oscore = ServerContext(key, salt, b"", self.kid, None, wire.SUITES[suite][1])
+        self.fingerprint = schedule.fingerprint(secret)

@@ -19,7 +19,6 @@ another. T is not in MS: an answer that is sent again carries a new time and giv
 
 from hashlib import sha256
 
-from skerry.limits import KEY_ID_LENGTH, PSEUDONYM_LENGTH
 from skerry.primitives import hkdf_expand, hmac_sha256
 
 
@@ -56,7 +55,7 @@ def next_chain_key(chain_key: bytes) -> bytes:
 
 def pseudonym(chain_key: bytes) -> bytes:
     """PID_a,s, 6 bytes, from CK_a,s."""
-    return hmac_sha256(chain_key, b"\x03")[:PSEUDONYM_LENGTH]
+    return hmac_sha256(chain_key, b"\x03")[:6]
 
 
 def tag_1(ek: bytes, ctx: bytes, signed: bytes, length: int) -> bytes:
@@ -76,7 +75,7 @@ def session_secret(ek: bytes, ctx: bytes, signed_1: bytes, header_2: int, n_h: b
 
 def oscore_secrets(secret: bytes) -> tuple[bytes, bytes, bytes]:
     """OSCORE's Master Secret (16), Master Salt (8) and the device's Sender ID (3) from MS."""
-    out = hkdf_expand(secret, b"\x00\x06oscore", 24 + KEY_ID_LENGTH)
+    out = hkdf_expand(secret, b"\x00\x06oscore", 27)
     return out[:16], out[16:24], out[24:]
 
 

@@ -11,13 +11,14 @@ and OSCORE's algorithm; it is provisioned with the key and never negotiated.
 """
 
 from skerry.errors import Malformed
-from skerry.limits import NONCE_LENGTH, PSEUDONYM_LENGTH
 from skerry.primitives import const
 
 _TYPE_1 = const(0x10)
 _TYPE_2 = const(0x20)
 _TIME = const(0x01)
 _TIME_LENGTH = const(5)
+_LENGTH_1 = const(15)  # without the tag
+_LENGTH_2 = const(9)  # without T and the tag
 
 SUITES = (
     (8, 10),  # suite 0: 8-byte tags, AES-CCM-16-64-128 (COSE algorithm 10)
@@ -48,28 +49,28 @@ def suite_of(header: int) -> int:
 def _body(message: bytes, kind: int, length: int) -> bytes:
     """Check header and exact length; return the message without its tag."""
     if not message or message[0] & 0xF0 != kind:
-        raise Malformed("not this handshake message")
+        raise Malformed("handshake header")
     suite = suite_of(message[0])
     if suite >= len(SUITES):
         raise Malformed("unknown suite")
     if kind == _TYPE_2 and message[0] & _TIME:
         length += _TIME_LENGTH
     if len(message) != length + SUITES[suite][0]:
-        raise Malformed("handshake message of wrong length")
+        raise Malformed("handshake length")
     return message[:length]
 
 
 def decode_message_1(message: bytes) -> tuple[bytes, bytes, bytes]:
     """Return (what tag_1 covers, PID, tag); raise Malformed."""
-    body = _body(message, _TYPE_1, 1 + PSEUDONYM_LENGTH + NONCE_LENGTH)
-    return body, body[1 : 1 + PSEUDONYM_LENGTH], message[len(body) :]
+    body = _body(message, _TYPE_1, _LENGTH_1)
+    return body, body[1:7], message[_LENGTH_1:]
 
 
 def decode_message_2(message: bytes) -> tuple[bytes, bytes, int | None, bytes]:
     """Return (what tag_2 covers, N_H, T or None, tag); raise Malformed."""
-    body = _body(message, _TYPE_2, 1 + NONCE_LENGTH)
-    n_h, time = body[1 : 1 + NONCE_LENGTH], body[1 + NONCE_LENGTH :]
-    return body, n_h, int.from_bytes(time, "big") if time else None, message[len(body) :]
+    body = _body(message, _TYPE_2, _LENGTH_2)
+    time = body[_LENGTH_2:]
+    return body, body[1:9], int.from_bytes(time, "big") if time else None, message[len(body) :]
 
 
 def body_1(header: int, pid: bytes, n_d: bytes) -> bytes:

@@ -12,8 +12,8 @@ import aiocoap
 from aiocoap import error, interfaces
 from aiocoap.messagemanager import MessageManager
 from aiocoap.tokenmanager import TokenManager
-from skerry import coap
 
+from skerry import coap
 from skerry_hub.sessions import Exchange, Live
 from skerry_hub.udp import Path
 

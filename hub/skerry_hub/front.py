@@ -15,7 +15,6 @@ from collections import Counter
 
 from skerry import coap, oscore
 from skerry.errors import Malformed
-
 from skerry_hub.bridge import Bridge, Remote
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.sessions import Live, Sessions, duplicate_of, open_any
@@ -46,10 +45,10 @@ class Front:
         """Take one datagram from the socket."""
         try:
             message = coap.decode(datagram)
-            if message.code == coap.POST and message.options == [(coap.URI_PATH, b"k")]:
-                self._handshake(message, path)
-            elif message.option(coap.OSCORE) is not None and message.code >> 5 == 0:
+            if message.option(coap.OSCORE) is not None and message.code >> 5 == 0:
                 self._protected(message, path)
+            elif message.code == coap.POST and message.path() == "k":
+                self._handshake(message, path)
             else:
                 self._plain(datagram, path)
         except Malformed:

@@ -11,12 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from skerry import responder, schedule
-from skerry.chain import Chain
+from skerry.chain import MAX_STEP, Chain
 from skerry.errors import Malformed, SkerryError
-from skerry.limits import NONCE_LENGTH, RECOVERY_ERAS
 from skerry.primitives import hmac_sha256
-from skerry.session import Session
-
 from skerry_hub.enrolment import recovery_pseudonyms
 from skerry_hub.sessions import Live, Sessions
 from skerry_hub.store import Candidate, Store
@@ -37,9 +34,19 @@ def fresh_nonce_key(starts: int) -> bytes:
 
 
 def hub_time() -> int:
-    """Return the time in 1/256 s since 1970, or 0 if this machine's clock was never set."""
-    now = time.time()
-    return int(now * 256) if now > _CLOCK_IS_SET else 0
+    """Return the time in 1/256 s since 1970, or 0 if this machine's clock cannot be right."""
+    now = int(time.time() * 256)
+    return now if _CLOCK_IS_SET * 256 < now < 1 << 40 else 0
+
+
+def _new_pseudonyms(candidate: Candidate, chain: Chain) -> list[tuple[bytes, int]]:
+    """Return (pseudonym, era) of the next epoch and of the eras that come into reach with it."""
+    new = [(schedule.pseudonym(chain.chain_key), chain.era)]
+    if chain.era != candidate.era:
+        reach = candidate.era + responder.RECOVERY_ERAS
+        coming = recovery_pseudonyms(chain, responder.RECOVERY_ERAS)
+        new += [each for each in coming if each[1] > reach]
+    return new
 
 
 class Handshakes:
@@ -116,16 +123,13 @@ class Handshakes:
         chain = verified.chain
         assert chain is not None  # noqa: S101 - for the type checker; the caller has asked
         name = candidate.name.encode()
-        learn = [(schedule.pseudonym(chain.chain_key), chain.era)]
-        if chain.era != candidate.era:
+        if candidate.pid_era != candidate.era:
             log.warning(
                 "%s: recovered from epoch %d.%d into era %d (a hub restored, or a device write"
                 " lost, or a copy of the device)",
                 candidate.name, candidate.era, candidate.step, chain.era,
             )  # fmt: skip
             self.counts["recovered"] += 1
-            ahead = chain.era - candidate.era
-            learn += recovery_pseudonyms(chain, RECOVERY_ERAS)[RECOVERY_ERAS - ahead :]
         advanced = self._store.advance(
             candidate,
             chain.era,
@@ -133,7 +137,7 @@ class Handshakes:
             self._vault.seal(b"chain", name, chain.pack()),
             verified.pending.pid,
             self._vault.seal(b"pending", name, verified.pending.ek),
-            learn,
+            _new_pseudonyms(candidate, chain),
         )
         if advanced:
             self._sessions.note_epoch(candidate.id, (chain.era, chain.step))
@@ -141,7 +145,7 @@ class Handshakes:
 
     def _nonce(self, pid: bytes) -> bytes:
         """N_H: one value for an epoch as long as this process lives, never again after it."""
-        return hmac_sha256(self._nonce_key, b"N" + pid)[:NONCE_LENGTH]
+        return hmac_sha256(self._nonce_key, b"N" + pid)[:8]
 
     def _offer(
         self,
@@ -155,6 +159,8 @@ class Handshakes:
             return
         following = verified.chain or candidate
         epoch = (following.era, following.step - 1)
-        session = Session(secret, candidate.suite, at_hub=True)
+        if following.step == 0:
+            epoch = (following.era - 1, MAX_STEP)
+        session = responder.HubSession(secret, candidate.suite)
         live = Live(candidate.id, candidate.name, hello.pid, epoch, session)
         self._sessions.offer(live, hello.body)

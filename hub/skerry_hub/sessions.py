@@ -10,18 +10,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from skerry import coap, oscore
+from skerry import coap
 from skerry.errors import SkerryError
-from skerry.limits import CANDIDATES
-from skerry.session import Session
+from skerry.oscore import Binding
+from skerry.responder import HubSession
 
+CANDIDATES = 4  # attempts of one epoch that can still be confirmed
 RECENT_REQUESTS = 4  # answers kept for duplicates of a session's last requests
 
 
 class Exchange:
     """One request of a session: what its answer is bound to and, once sent, the answer."""
 
-    def __init__(self, binding: oscore.Binding) -> None:
+    def __init__(self, binding: Binding) -> None:
         self.binding = binding
         self.answered = False
         self.datagram: bytes | None = None
@@ -31,17 +32,22 @@ class Live:
     """One session at the hub, offered or current."""
 
     def __init__(
-        self, device: int, name: str, pid: bytes, epoch: tuple[int, int], session: Session
+        self,
+        device: int,
+        name: str,
+        pid: bytes,
+        epoch: tuple[int, int],
+        session: HubSession,
     ) -> None:
         """`device` is its number in the store, `pid` and `epoch` are the handshake's."""
+        self.session = session
         self.device = device
         self.name = name
         self.pid = pid
         self.epoch = epoch
-        self.session = session
         self.confirmed = False
         self.opened = time.monotonic()
-        self.recent: OrderedDict[bytes, Exchange] = OrderedDict()
+        self.recent: OrderedDict[tuple[int, bytes, bytes], Exchange] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Live {self.name} epoch {self.epoch[0]}.{self.epoch[1]}>"
@@ -49,7 +55,7 @@ class Live:
     def open(self, outer: coap.Message) -> tuple[coap.Message, Exchange]:
         """Verify a request and return it with its exchange; raise SkerryError."""
         inner, binding = self.session.oscore.unprotect_request(outer)
-        exchange = self.recent[outer.payload] = Exchange(binding)
+        exchange = self.recent[_identity(outer)] = Exchange(binding)
         if len(self.recent) > RECENT_REQUESTS:
             self.recent.popitem(last=False)
         return inner, exchange
@@ -148,10 +154,15 @@ class Sessions:
             del self._by_kid[live.session.kid]
 
 
+def _identity(outer: coap.Message) -> tuple[int, bytes, bytes]:
+    """Return what a request and its retransmissions share."""
+    return outer.mid, outer.token, outer.payload
+
+
 def duplicate_of(candidates: list[Live], outer: coap.Message) -> Exchange | None:
     """Return the exchange of a request that was opened before, byte for byte the same."""
     for live in candidates:
-        exchange = live.recent.get(outer.payload)
+        exchange = live.recent.get(_identity(outer))
         if exchange is not None:
             return exchange
     return None

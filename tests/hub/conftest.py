@@ -2,6 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 from desk import made
+
 from skerry_hub import enrolment
 
 

@@ -87,7 +87,7 @@ class DeskDevice:
         (answer,) = answers
         accepted = self.waiting.receive(coap.decode(answer).payload)
         self.chain = Chain.unpack(accepted.record)
-        self.session = Session(accepted.persisted(accepted.record), self.suite, at_hub=False)
+        self.session = Session(accepted.persisted(accepted.record), self.suite)
 
     async def connect(self, hub: DeskHub) -> None:
         self.accept(await hub.ask(self.attempt()))

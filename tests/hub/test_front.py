@@ -7,6 +7,7 @@ from functools import wraps
 
 import pytest
 from desk import DeskHub, enrolled, made
+
 from skerry import coap, oscore, schedule
 from skerry.errors import SkerryError
 from skerry_hub import enrolment, handshakes

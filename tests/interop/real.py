@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from skerry_hub.sim.fleet import Device, place
+from skerry_hub.sim.fleet import Device, library, place
 from skerry_hub.sim.relay import Relay, Rule, passing
 
-ROOT = Path(__file__).parents[2]
+LIBRARY = library(Path(__file__).parents[2] / "build")
 
 
 class Hub:
@@ -73,7 +73,7 @@ class Hub:
     def power(self, folder: Path, readings: int = 2, timeout_ms: int = 2000, **options) -> Device:
         """Switch a device on."""
         arguments = [str(readings), str(options.pop("interval", 0)), str(timeout_ms), "500"]
-        device = Device(folder, arguments, **options)
+        device = Device(folder, LIBRARY, arguments, **options)
         self.devices.append(device)
         return device
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from real import finish
+
 from skerry import coap, wire
 
 

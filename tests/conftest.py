@@ -1,0 +1,10 @@
+"""Settings of all tests."""
+
+import os
+
+from hypothesis import settings
+
+# Fixed examples unless asked otherwise, so that a failure belongs to the change that made it.
+settings.register_profile("fixed", deadline=None, derandomize=True, max_examples=150)
+settings.register_profile("search", deadline=None, max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))

@@ -1,0 +1,94 @@
+"""The replay window, number by number."""
+
+from dual.tools import raises
+
+from skerry.errors import Replayed
+from skerry.replay import ReplayWindow
+
+
+def window_after(*numbers):
+    window = ReplayWindow()
+    for number in numbers:
+        window.check(number)
+        window.accept(number)
+    return window
+
+
+def fresh(window, numbers):
+    """Return which of the numbers the window would take."""
+    taken = []
+    for number in numbers:
+        try:
+            window.check(number)
+            taken.append(number)
+        except Replayed:
+            pass
+    return taken
+
+
+def test_a_new_window_takes_everything():
+    for number in (0, 1, 31, 32, 33, 2**40 - 1):
+        ReplayWindow().check(number)
+
+
+def test_check_alone_changes_nothing():
+    window = ReplayWindow()
+    window.check(100)
+    window.check(0)
+    window.check(100)
+
+
+def test_order_3_5_4_4_6_1():
+    window = window_after(3, 5, 4)
+    raises(Replayed, window.check, 4)
+    window.check(6)
+    window.accept(6)
+    window.check(1)
+    window.accept(1)
+    assert fresh(window, range(9)) == [0, 2, 7, 8]
+
+
+def test_edge_31_32_33_behind():
+    window = window_after(100)
+    window.check(100 - 31)
+    raises(Replayed, window.check, 100 - 32)
+    raises(Replayed, window.check, 100 - 33)
+    window.accept(69)
+    raises(Replayed, window.check, 69)
+    assert fresh(window, range(60, 102)) == [n for n in range(70, 102) if n != 100]
+
+
+def test_the_oldest_number_of_the_window_is_remembered():
+    # 69 was taken and is now 31 behind; 68 falls out, taken or not.
+    window = window_after(69, 100)
+    raises(Replayed, window.check, 69)
+    raises(Replayed, window.check, 68)
+    window.check(70)
+
+
+def test_jumps_of_every_size():
+    for jump in range(1, 70):
+        window = window_after(10, 12, 12 + jump)
+        highest = 12 + jump
+        expected = list(range(max(0, highest - 31), highest + 2))
+        expected = [n for n in expected if n not in (10, 12, highest)]
+        assert fresh(window, range(highest + 2)) == expected, jump
+
+
+def test_big_jumps():
+    window = window_after(0, 5, 2**40 - 1)
+    raises(Replayed, window.check, 0)
+    raises(Replayed, window.check, 5)
+    raises(Replayed, window.check, 2**40 - 1)
+    raises(Replayed, window.check, 2**40 - 33)
+    window.check(2**40 - 32)
+    window.check(2**40 - 2)
+
+
+def test_every_number_once_in_both_directions():
+    window = ReplayWindow()
+    for number in list(range(31, -1, -1)) + list(range(32, 200)):
+        window.check(number)
+        window.accept(number)
+        raises(Replayed, window.check, number)
+    assert fresh(window, range(200)) == []
