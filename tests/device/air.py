@@ -1,0 +1,60 @@
+"""A clock and a network in memory."""
+
+from time import ticks_add
+
+from skerry import coap
+from skerry_device import exchange
+
+
+class Clock:
+    """Stands in for ticks_ms, which soon wraps; time passes only while something waits."""
+
+    def __init__(self):
+        period = ticks_add(0, -1) + 1
+        self.now = period - 3000
+        exchange.ticks_ms = lambda: self.now % period
+
+
+class Network:
+    """A link whose other end is `peer(datagram)` -> list of (delay in ms, datagram)."""
+
+    def __init__(self, peer):
+        self.clock = Clock()
+        self.peer = peer
+        self.sends = []  # (ms since the start, datagram)
+        self.longest = 0  # wait in ms
+        self.closed = False
+        self.sent = self.received = 0
+        self.start = self.clock.now
+        self._coming = []
+
+    def deliver(self, delay, datagram):
+        """Let a datagram arrive at the device."""
+        self._coming.append((self.clock.now + delay, datagram))
+
+    def send(self, datagram):
+        self.sent += len(datagram)
+        self.sends.append((self.clock.now - self.start, datagram))
+        for delay, answer in self.peer(datagram):
+            self.deliver(delay, answer)
+
+    def receive(self, timeout_ms):
+        assert timeout_ms > 0
+        self.longest = max(self.longest, timeout_ms)
+        due = [each for each in self._coming if each[0] <= self.clock.now + timeout_ms]
+        if not due:
+            self.clock.now += timeout_ms
+            return None
+        first = min([each[0] for each in due])
+        found = [each for each in due if each[0] == first][0]
+        self._coming.remove(found)
+        self.clock.now = max(self.clock.now, first)
+        self.received += len(found[1])
+        return found[1]
+
+    def close(self):
+        self.closed = True
+
+    def messages(self):
+        """Return what the device sent, decoded."""
+        return [coap.decode(datagram) for _, datagram in self.sends]

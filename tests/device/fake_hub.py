@@ -1,0 +1,119 @@
+"""A hub for one device, made of the real responder, and the bundle that goes with it."""
+
+import json
+import os
+
+from flash import Flash
+
+from skerry import coap, oscore, record, responder, schedule
+from skerry.chain import Chain
+from skerry.errors import SkerryError
+from skerry.responder import HubSession
+from skerry_device import client
+
+MASTER_KEY = bytes(range(32))
+DEVICE, HUB = "d-1", "h-1"
+FOLDER = "/tmp/skerry-" + os.urandom(6).hex() + "/"
+
+
+class FakeHub:
+    """A hub for one device, made of the real responder. `served` are the requests it opened."""
+
+    def __init__(self, suite=0):
+        self.ctx = schedule.context(suite, DEVICE.encode(), HUB.encode())
+        self.suite = suite
+        self.chain = Chain.start(MASTER_KEY, self.ctx)
+        self.pending = None
+        self.sessions = {}
+        self.nonce = os.urandom(8)
+        self.time = 1_700_000_000 * 256
+        self.served = []
+        self.answered = 0  # messages 2
+        self.answer = lambda inner: coap.Message(coap.CHANGED, [])
+
+    def restart(self):
+        """Forget what lives in memory."""
+        self.sessions = {}
+        self.nonce = os.urandom(8)
+
+    def receive(self, datagram):
+        """Take a datagram; return the list of answers, all without delay."""
+        message = coap.decode(datagram)
+        if message.code == coap.POST and message.path() == "k":
+            return self._handshake(message)
+        if message.option(coap.OSCORE) is None:
+            return []
+        kid = oscore.decode_option(message.option(coap.OSCORE))[2]
+        session = self.sessions.get(kid)
+        if session is None:
+            return [(0, reply(message, coap.UNAUTHORIZED))]
+        try:
+            inner, binding = session.oscore.unprotect_request(message)
+        except SkerryError:
+            return []
+        self.pending = None
+        self.served.append(inner)
+        outer = session.oscore.protect_response(self.answer(inner), binding)
+        return [(0, reply(message, outer.code, outer.options, outer.payload))]
+
+    def _handshake(self, message):
+        hello = responder.identify(message.payload)
+        known = responder.Known(self.ctx, self.suite, self.chain, self.pending)
+        try:
+            verified = known.verify(hello, self._era(hello.pid))
+        except SkerryError:
+            return []
+        if verified.chain is not None:
+            self.chain = verified.chain
+        self.pending = verified.pending
+        message_2, secret = verified.answer(self.nonce, self.time)
+        session = HubSession(secret, self.suite)
+        self.sessions[session.kid] = session
+        self.last = session
+        self.answered += 1
+        return [(0, reply(message, coap.CHANGED, [], message_2))]
+
+    def _era(self, pid):
+        """Look the pseudonym up, as the hub's index does."""
+        if schedule.pseudonym(self.chain.chain_key) == pid:
+            return self.chain.era
+        chain = self.chain
+        for _ in range(3):  # the hub goes on to 16
+            chain = chain.next_era()
+            if schedule.pseudonym(chain.chain_key) == pid:
+                return chain.era
+        return self.chain.era + 100
+
+
+def reply(request, code, options=(), payload=b""):
+    """Return the datagram of an answer: in the acknowledgement, or non-confirmable."""
+    kind = coap.ACK if request.type == coap.CON else coap.NON
+    mid = request.mid if request.type == coap.CON else 0x7777
+    return coap.encode(coap.Message(code, list(options), payload, kind, mid, request.token))
+
+
+def provision(suite=0):
+    """Place a bundle; return its Flash, which `connect(FOLDER, ...)` then uses."""
+    try:
+        os.mkdir(FOLDER[:-1])
+    except OSError:
+        pass
+    bundle = {
+        "device": DEVICE,
+        "hub": HUB,
+        "address": ["192.0.2.1", 5683],
+        "suite": suite,
+        "fingerprint": "00000000",
+    }
+    with open(FOLDER + "skerry.json", "w") as file:
+        json.dump(bundle, file)
+    ctx = schedule.context(suite, DEVICE.encode(), HUB.encode())
+    flash = Flash(record.pack(1, Chain.start(MASTER_KEY, ctx).pack()))
+    client.FileSlots = lambda folder: flash
+    return flash
+
+
+def clean():
+    """Remove what `provision` placed."""
+    os.remove(FOLDER + "skerry.json")
+    os.rmdir(FOLDER[:-1])
