@@ -92,7 +92,7 @@ def reply(request, code, options=(), payload=b""):
     return coap.encode(coap.Message(code, list(options), payload, kind, mid, request.token))
 
 
-def provision(suite=0):
+def provision(suite=0, address=("192.0.2.1", 5683)):
     """Place a bundle; return its Flash, which `connect(FOLDER, ...)` then uses."""
     try:
         os.mkdir(FOLDER[:-1])
@@ -101,7 +101,7 @@ def provision(suite=0):
     bundle = {
         "device": DEVICE,
         "hub": HUB,
-        "address": ["192.0.2.1", 5683],
+        "address": address,
         "suite": suite,
         "fingerprint": "00000000",
     }

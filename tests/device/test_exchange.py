@@ -5,7 +5,14 @@ from air import Network
 from skerry import coap
 from skerry_device.exchange import Exchange
 
-JUNK = (b"", b"\x40", b"\xff" * 30, b"\x44\x44\x00\x01\x01", b"\x49\x44\0\0" + bytes(9), b"\x41\0\0\0\1")
+JUNK = (
+    b"",
+    b"\x40",
+    b"\xff" * 30,
+    b"\x44\x44\x00\x01\x01",
+    b"\x49\x44\0\0" + bytes(9),
+    b"\x41\0\0\0\1",
+)
 
 
 def message(kind, code, mid, token=b"", payload=b""):
@@ -167,7 +174,9 @@ def test_a_reset_does_not_end_what_is_not_confirmable():
 
 
 def test_other_token_or_id():
-    net, found = run(once(piggybacked(b"token", 1, token=1), piggybacked(b"id", 2, mid=1)), wanted=9)
+    net, found = run(
+        once(piggybacked(b"token", 1, token=1), piggybacked(b"id", 2, mid=1)), wanted=9
+    )
     assert found == []
 
 

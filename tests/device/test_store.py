@@ -113,7 +113,10 @@ def test_bad_read_back():
 
 
 def test_old_slot_comes_back():
-    for slots in ((record.pack(4, OLD), record.pack(5, NEW)), (record.pack(5, NEW), record.pack(4, OLD))):
+    for slots in (
+        (record.pack(4, OLD), record.pack(5, NEW)),
+        (record.pack(5, NEW), record.pack(4, OLD)),
+    ):
         flash = Flash(*slots)
         holds(flash, False, True)
         assert len(flash.writes) == 1
@@ -131,7 +134,12 @@ def test_flipped_bits():
 
 
 def test_nothing_to_load():
-    for slots in ((b"", b""), (BLANK, BLANK), (b"\xff" * 87, b"x"), (record.pack(1, OLD)[:-1], b"")):
+    for slots in (
+        (b"", b""),
+        (BLANK, BLANK),
+        (b"\xff" * 87, b"x"),
+        (record.pack(1, OLD)[:-1], b""),
+    ):
         flash = Flash(*slots)
         assert "provision" in str(raises(NotProvisioned, ChainStore(flash).load))
         assert flash.writes == []
