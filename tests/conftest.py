@@ -8,3 +8,6 @@ from hypothesis import settings
 settings.register_profile("fixed", deadline=None, derandomize=True, max_examples=150)
 settings.register_profile("search", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
+
+# These run on MicroPython only: tests/checks/test_micropython_runs_dual.py runs them there.
+collect_ignore_glob = ["device/*"]

@@ -46,7 +46,7 @@ class Network:
             self.clock.now += timeout_ms
             return None
         first = min([each[0] for each in due])
-        found = [each for each in due if each[0] == first][0]
+        found = next(each for each in due if each[0] == first)
         self._coming.remove(found)
         self.clock.now = max(self.clock.now, first)
         self.received += len(found[1])

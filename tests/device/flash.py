@@ -41,4 +41,4 @@ def raises(error, function, *arguments, **keywords):
         function(*arguments, **keywords)
     except error as caught:
         return caught
-    raise AssertionError("%s was not raised" % error.__name__)
+    raise AssertionError(f"{error.__name__} was not raised")

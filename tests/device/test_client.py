@@ -1,67 +1,15 @@
-"""Connecting and requests, against the hub's own responder in the same process."""
+"""Connecting, against the hub's own responder in the same process."""
 
-import json
 import os
 from time import ticks_ms
 
-from air import Network
-from fake_hub import FOLDER, FakeHub, clean, provision
+from fake_hub import FOLDER, FakeHub, place_text, provision
 from flash import raises
+from place import Place, is_hello, stored, works
 
-from skerry import coap, record, schedule
-from skerry.chain import Chain
+from skerry import coap, schedule
 from skerry_device import client, exchange
 from skerry_device.errors import HubSilent, NotProvisioned, StoreFailed
-
-
-class Place:
-    """A provisioned device and its hub. `lose(number, datagram)` drops what the device sends,
-    `lose_answer(number, datagram)` what the hub answers; both count from 0."""
-
-    def __init__(self, suite=0):
-        self.flash = provision(suite)
-        self.hub = FakeHub(suite)
-        self.lose = self.lose_answer = lambda number, datagram: False
-        self.net = Network(self.carry)
-        self.up = self.down = 0
-
-    def carry(self, datagram):
-        self.up += 1
-        if self.lose(self.up - 1, datagram):
-            return []
-        answers = []
-        for answer in self.hub.receive(datagram):
-            self.down += 1
-            if not self.lose_answer(self.down - 1, answer[1]):
-                answers.append(answer)
-        return answers
-
-    def connect(self, **more):
-        return client.connect(FOLDER, link=self.net, ack_timeout_ms=1000, **more)
-
-    def elapsed(self):
-        return self.net.clock.now - self.net.start
-
-
-def is_hello(datagram):
-    return coap.decode(datagram).option(coap.OSCORE) is None
-
-
-def stored(flash):
-    """Return (era, step) that the flash holds; it holds one record."""
-    (found,) = [each for each in [record.unpack(slot) for slot in flash.slots] if each]
-    chain = Chain.unpack(found[1])
-    return chain.era, chain.step
-
-
-def works(place, hub):
-    """Post and check that both ends hold the same session."""
-    before = len(place.hub.served)
-    assert hub.post("readings", {"c": 21.5}).ok
-    assert len(place.hub.served) == before + 1
-    assert hub.fingerprint == place.hub.last.fingerprint
-    assert place.hub.pending is None
-    assert stored(place.flash) == (place.hub.chain.era, place.hub.chain.step)
 
 
 def test_connect():
@@ -71,7 +19,7 @@ def test_connect():
         assert (place.net.sent, place.net.received) == sizes
         assert (hub.era, hub.step, hub.device) == (0, 0, "d-1")
         assert hub.time == place.hub.time
-        assert repr(hub) == "<d-1 at h-1, session %s>" % hub.fingerprint
+        assert repr(hub) == f"<d-1 at h-1, session {hub.fingerprint}>"
         assert place.flash.writes == [1, 0]
         hello = place.net.messages()[0]
         assert (hello.type, hello.code, hello.path()) == (coap.NON, coap.POST, "k")
@@ -120,7 +68,7 @@ def test_work_of_a_handshake():
 def test_lost_messages_1():
     for lost in (1, 2, 3):
         place = Place()
-        place.lose = lambda number, datagram: number < lost
+        place.lose = lambda number, datagram, lost=lost: number < lost
         works(place, place.connect())
         assert place.elapsed() == lost * 2000
         assert stored(place.flash) == ((0, 1) if lost < 3 else (1, 1))
@@ -130,7 +78,7 @@ def test_lost_messages_2():
     """The hub has moved on; the device's epoch is pending there and is answered again."""
     for lost in (1, 2, 3):
         place = Place()
-        place.lose_answer = lambda number, datagram: number < lost
+        place.lose_answer = lambda number, datagram, lost=lost: number < lost
         works(place, place.connect())
         assert place.hub.answered == lost + 1
 
@@ -261,12 +209,9 @@ def test_not_provisioned():
     place.flash.slots[0] = b"x"
     raises(NotProvisioned, place.connect)
     damaged = ("", "{", "[]", "{}", '{"device": "d-1", "hub": "h-1", "suite": 0}')
-    for text in damaged:
-        with open(FOLDER + "skerry.json", "w") as file:
-            file.write(text)
+    for text in damaged + (None,):
+        place_text(text)
         assert "provision" in str(raises(NotProvisioned, place.connect))
-    os.remove(FOLDER + "skerry.json")
-    raises(NotProvisioned, place.connect)
     assert place.net.sends == []
 
 
@@ -276,138 +221,6 @@ def test_another_suite():
     place.hub = FakeHub(0)
     raises(HubSilent, place.connect)
     assert place.flash.writes == []
-
-
-def test_methods_and_payloads():
-    place = Place()
-    hub = place.connect()
-    cases = (
-        (hub.post, {"a": [1]}, None, json.dumps({"a": [1]}).encode(), b"\x32"),
-        (hub.post, [1], 110, b"[1]", b"\x6e"),
-        (hub.put, "grün", None, "grün".encode(), b""),
-        (hub.put, b"\0\1", 42, b"\0\1", b"\x2a"),
-        (hub.post, b"", None, b"", None),
-    )
-    for method, payload, number, sent, option in cases:
-        assert method("a/b", payload, number).code == coap.CHANGED
-        inner = place.hub.served[-1]
-        assert (inner.code, inner.path()) == (coap.PUT if method == hub.put else coap.POST, "a/b")
-        assert inner.payload == sent
-        assert inner.option(coap.CONTENT_FORMAT) == option
-    place.hub.answer = lambda inner: coap.Message(coap.CONTENT, [], b'{"x": "1"}')
-    response = hub.get("readings")
-    assert place.hub.served[-1].code == coap.GET
-    assert response.ok
-    assert response.text() == '{"x": "1"}'
-    assert response.json() == {"x": "1"}
-    place.hub.answer = lambda inner: coap.Message(0x84, [])
-    response = hub.get("nowhere")
-    assert not response.ok
-    assert (response.code, response.payload) == (0x84, b"")
-
-
-def test_lost_request_and_lost_answer():
-    """A retransmission is the same datagram."""
-    place = Place()
-    hub = place.connect()
-    place.lose = lambda number, datagram: number == 1
-    works(place, hub)
-    assert place.net.sends[1][1] == place.net.sends[2][1]
-    assert len(place.net.sends) == 3
-
-
-def test_hub_restarted():
-    """4.01 in the clear leads to a new session, in which the request is sent again."""
-    place = Place()
-    hub = place.connect()
-    works(place, hub)
-    first = hub.fingerprint
-    place.hub.restart()
-    works(place, hub)
-    assert hub.fingerprint != first
-    assert (hub.era, hub.step) == (0, 1)
-    assert place.elapsed() == 0
-
-
-def hint(request, token=None, mid=0, kind=coap.ACK):
-    """Return an unprotected 4.01."""
-    token = request.token if token is None else token
-    return coap.encode(coap.Message(coap.UNAUTHORIZED, [], b"", kind, request.mid ^ mid, token))
-
-
-def test_hint_while_the_hub_is_away():
-    """Anybody can send 4.01: a confirmed session survives if no handshake succeeds."""
-    place = Place()
-    hub = place.connect()
-    works(place, hub)
-    place.net.peer = lambda datagram: (
-        [] if is_hello(datagram) else [(5, hint(coap.decode(datagram)))]
-    )
-    raises(HubSilent, hub.get, "readings")
-    place.net.peer = place.carry
-    fingerprint = hub.fingerprint
-    works(place, hub)
-    assert hub.fingerprint == fingerprint
-
-
-def test_hint_that_does_not_match():
-    place = Place()
-    hub = place.connect()
-    for change in ({"token": b"\1\2"}, {"mid": 1}, {"kind": coap.NON}):
-
-        def carry(datagram):
-            return [(1, hint(coap.decode(datagram), **change)), (9, place.carry(datagram)[0][1])]
-
-        place.net.peer = carry
-        works(place, hub)
-    assert place.hub.answered == 1
-
-
-def test_no_second_request_before_confirmation():
-    """A first request without an answer ends its session for good."""
-    place = Place()
-    hub = place.connect()
-    place.lose = lambda number, datagram: True
-    raises(HubSilent, hub.post, "readings", b"1")
-    place.lose = lambda number, datagram: False
-    sent = len(place.net.sends)
-    works(place, hub)
-    assert is_hello(place.net.sends[sent][1])
-    assert hub.step == 1
-
-
-def test_silence_after_confirmation():
-    """The request goes out again in a new session, protected anew."""
-    place = Place()
-    hub = place.connect()
-    works(place, hub)
-    first = hub.fingerprint
-    place.lose = lambda number, datagram: not is_hello(datagram) and hub.fingerprint == first
-    works(place, hub)
-    assert hub.fingerprint != first
-    requests = {datagram for _, datagram in place.net.sends if not is_hello(datagram)}
-    assert len(requests) == 3
-
-
-def test_answers_that_do_not_verify():
-    """Shortened and flipped answers are passed over; the true one still counts."""
-    place = Place()
-    hub = place.connect()
-    place.hub.answer = lambda inner: coap.Message(coap.CONTENT, [(12, b"")], b"abcdef")
-    for phase in range(8):
-
-        def carry(datagram):
-            ((_, answer),) = place.hub.receive(datagram)
-            answers = [(100, answer), (1, answer[:-1])]
-            for at in range(5, len(answer)):
-                changed = bytearray(answer)
-                changed[at] ^= 1 << phase
-                answers.append((10, bytes(changed)))
-            return answers
-
-        place.net.peer = carry
-        assert hub.get("readings").payload == b"abcdef"
-    assert len(place.net.sends) == 9
 
 
 def test_watchdog_is_fed():
@@ -429,4 +242,3 @@ def test_udp():
     provision(address=["127.0.0.1", 9])
     exchange.ticks_ms = ticks_ms
     raises(HubSilent, client.connect, FOLDER, 40)
-    clean()
