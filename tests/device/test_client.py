@@ -1,7 +1,7 @@
 """Connecting, against the hub's own responder in the same process."""
 
 import os
-from time import ticks_ms
+from time import ticks_ms, ticks_us
 
 from fake_hub import FOLDER, FakeHub, place_text, provision
 from flash import raises
@@ -37,6 +37,24 @@ def test_handshakes_in_a_row():
         works(place, hub)
         nonces.add([each for each in place.net.messages() if each.path() == "k"][-1].payload[7:15])
     assert len(nonces) == 4
+
+
+def test_nonces_when_generator_and_clock_stand_still():
+    """They do not repeat before the next start; without any generator nothing starts."""
+
+    class Stuck:
+        def urandom(self, length):
+            return bytes(length)
+
+    place = Place()
+    client.ticks_us = lambda: 0
+    client.os = Stuck()
+    assert len({client._nonce() for _ in range(50)}) == 50
+    client.os = None
+    raises(AttributeError, place.connect)
+    assert place.net.sends == []
+    client.os = os
+    client.ticks_us = ticks_us
 
 
 def test_work_of_a_handshake():
