@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
 
 from skerry import responder, schedule
 from skerry.chain import MAX_STEP, Chain
@@ -60,7 +59,6 @@ class Handshakes:
         self._sessions = sessions
         self._nonce_key = fresh_nonce_key(store.next_start())
         self.counts: Counter[str] = Counter()
-        self.on_rollback: Callable[[], None] = lambda: None
 
     def answer(self, message_1: bytes) -> bytes | None:
         """Return message 2, or None to stay silent."""
@@ -109,14 +107,14 @@ class Handshakes:
         return responder.Known(ctx, candidate.suite, chain, pending)
 
     def _guard_against_rollback(self, candidate: Candidate) -> None:
-        """Start afresh if the store stands before an epoch that it showed us already."""
-        if not self._sessions.note_epoch(candidate.id, (candidate.era, candidate.step)):
+        """Start afresh if the store shows a device where it does not stand any more."""
+        standing = (candidate.era, candidate.step, candidate.pending_pid is None)
+        if not self._sessions.note(candidate.id, standing):
             log.critical("the database went back in time: all sessions end")
             self.counts["rollback"] += 1
             self._nonce_key = fresh_nonce_key(self._store.next_start())
             self._sessions.clear()
-            self._sessions.note_epoch(candidate.id, (candidate.era, candidate.step))
-            self.on_rollback()
+            self._sessions.note(candidate.id, standing)
 
     def _advance(self, candidate: Candidate, verified: responder.Verified) -> bool:
         """Make the next epoch durable; False if another hub was faster."""
@@ -140,7 +138,7 @@ class Handshakes:
             _new_pseudonyms(candidate, chain),
         )
         if advanced:
-            self._sessions.note_epoch(candidate.id, (chain.era, chain.step))
+            self._sessions.note(candidate.id, (chain.era, chain.step, False))
         return advanced
 
     def _nonce(self, pid: bytes) -> bytes:

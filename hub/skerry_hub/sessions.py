@@ -18,6 +18,9 @@ from skerry.responder import HubSession
 CANDIDATES = 4  # attempts of one epoch that can still be confirmed
 RECENT_REQUESTS = 4  # answers kept for duplicates of a session's last requests
 
+# The expected era and step, and whether nothing is pending any more: it only ever rises.
+Standing = tuple[int, int, bool]
+
 
 class Exchange:
     """One request of a session: what its answer is bound to and, once sent, the answer."""
@@ -73,7 +76,7 @@ class _Device:
     """What memory holds of one device."""
 
     def __init__(self) -> None:
-        self.epoch = (-1, -1)  # the highest that the store ever showed this process
+        self.seen: Standing = (-1, -1, False)  # the furthest that the store ever showed
         self.offered: OrderedDict[bytes, Live] = OrderedDict()  # by what message 1 signed
         self.current: Live | None = None
 
@@ -92,12 +95,12 @@ class Sessions:
         """Iterate over the confirmed sessions."""
         return (each.current for each in self._devices.values() if each.current is not None)
 
-    def note_epoch(self, device: int, epoch: tuple[int, int]) -> bool:
-        """Remember the epoch the store shows; False if it showed a later one before."""
+    def note(self, device: int, standing: Standing) -> bool:
+        """Remember where the store shows a device; False if it was further before."""
         known = self._devices.setdefault(device, _Device())
-        if epoch < known.epoch:
+        if standing < known.seen:
             return False
-        known.epoch = epoch
+        known.seen = standing
         return True
 
     def offered(self, device: int, attempt: bytes) -> bool:
@@ -130,6 +133,7 @@ class Sessions:
             self._forget(each)
         known.offered.clear()
         known.current = live
+        known.seen = (*known.seen[:2], True)
         live.confirmed = True
 
     def drop(self, device: int) -> bool:
@@ -143,7 +147,7 @@ class Sessions:
         return bool(ended)
 
     def clear(self) -> None:
-        """End all sessions, and forget which epochs were seen."""
+        """End all sessions, and forget where the devices stood."""
         self._by_kid.clear()
         self._devices.clear()
 

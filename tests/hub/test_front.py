@@ -300,6 +300,26 @@ async def test_database_restored_under_a_running_hub(tmp_path, caplog):
 
 
 @in_loop
+async def test_row_of_before_the_confirmation_comes_back(opened, caplog):
+    """The expected epoch is the same; a recorded session must not run a second time."""
+    hub, device = DeskHub(opened), enrolled(opened, "d-1")
+    message_1 = device.attempt()
+    device.accept(await hub.ask(message_1))
+    before, pseudonyms = rows(opened)
+    request = device.request(b"open the door")
+    device.response(await hub.ask(request))
+    db = opened.store._db
+    db.execute("DELETE FROM pseudonym")
+    db.executemany("INSERT INTO pseudonym VALUES (?, ?, ?)", pseudonyms)
+    columns = ", ".join(each[1] + " = ?" for each in db.execute("PRAGMA table_info(device)"))
+    db.execute("UPDATE device SET " + columns, before[0])
+    assert len(await hub.ask(message_1)) == 1
+    assert "went back in time" in caplog.text
+    assert coap.decode((await hub.ask(request))[0]).code == coap.UNAUTHORIZED
+    assert opened.store.last_reading_id() == 1
+
+
+@in_loop
 async def test_recovery_counts_eras(opened, caplog):
     hub, device = DeskHub(opened), enrolled(opened, "d-1")
     for era in range(1, 20):
