@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -26,6 +26,10 @@ $(VENV)/demo: $(VENV)/bin/python pyproject.toml
 $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/demo
+
+symbolic: $(VENV)/test  ## search the protocol's symbolic model: apt-get install maude
+	@command -v maude >/dev/null || { echo "needs maude: apt-get install maude"; exit 1; }
+	$(BIN)/pytest tests/symbolic
 
 clean:
 	rm -rf $(VENV) build

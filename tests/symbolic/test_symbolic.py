@@ -27,6 +27,8 @@ HOLDS = {
     "one-device": 7_400,
     "one-hub": 6_956,
     "apart": 7_400,
+    "insider-device": 15_136,
+    "insider-hub": 17_178,
     "square": 12_691,
     "careless-square": 2_401,
     "same-key-two-hubs": 962,
@@ -62,9 +64,9 @@ REACHED = {
     "apart": "completed(d1, h1, S) == 2 and completed(d2, h2, S) == 2",
     "square": "completed(d1, h1, S) == 2 and completed(d1, h2, S) == 1"
     " and completed(d2, h1, S) == 1 and completed(d2, h2, S) == 1",
-    "faults": "recovered(S) and completed(d1, h1, S) == 3",
-    "older-stores": "recovered(S) and completed(d1, h1, S) == 3",
-    "copies": "recovered(S) and completed(d1, h1, S) == 3",
+    "faults": "recovered(S) and completed(d1, h1, S) == 2",
+    "older-stores": "recovered(S) and completed(d1, h1, S) == 2",
+    "copies": "recovered(S) and completed(d1, h1, S) == 2",
     "thefts": "completed(d1, h1, S) == 2",
 }
 
