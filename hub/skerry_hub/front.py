@@ -16,12 +16,14 @@ from collections import Counter
 from skerry import coap, oscore
 from skerry.errors import Malformed
 from skerry_hub.bridge import Bridge, Remote
+from skerry_hub.errors import StoreError
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.sessions import Live, Sessions, duplicate_of, open_any
 from skerry_hub.store import Store
 from skerry_hub.udp import Path
 
 PLAIN_RATE = 200  # plain messages a second: aiocoap keeps some 2.3 kB of each for 247 s
+COMPLAIN_EVERY_S = 10.0  # about a store that fails, whatever arrives meanwhile
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ class Front:
         self._next_mid = int.from_bytes(time.time_ns().to_bytes(8, "big")[-2:], "big")
         self._plain_allowed = 0.0
         self._plain_at = 0.0
+        self._next_complaint = 0.0
         self.counts: Counter[str] = Counter()
 
     def receive(self, datagram: bytes, path: Path) -> None:
@@ -53,6 +56,11 @@ class Front:
                 self._plain(datagram, path)
         except Malformed:
             self.counts["malformed"] += 1
+        except StoreError as error:  # nothing was stored, so nothing is answered: devices repeat
+            self.counts["store failed"] += 1
+            if time.monotonic() >= self._next_complaint:
+                self._next_complaint = time.monotonic() + COMPLAIN_EVERY_S
+                log.error("%s", error)
 
     def _handshake(self, message: coap.Message, path: Path) -> None:
         message_2 = self._handshakes.answer(message.payload)
@@ -90,7 +98,14 @@ class Front:
         """Erase the epoch's key for good, then make the session current."""
         era, step = live.epoch
         fingerprint = live.session.fingerprint
-        if not self._store.confirm(live.device, live.pid, fingerprint, era, step, time.time()):
+        try:
+            confirmed = self._store.confirm(
+                live.device, live.pid, fingerprint, era, step, time.time()
+            )
+        except StoreError:
+            live.forget_requests()
+            raise
+        if not confirmed:
             self.counts["overtaken"] += 1
             self._sessions.drop(live.device)
             return False

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from skerry import coap
 from skerry.errors import SkerryError
 from skerry.oscore import Binding
+from skerry.replay import ReplayWindow
 from skerry.responder import HubSession
 
 CANDIDATES = 4  # attempts of one epoch that can still be confirmed
@@ -62,6 +63,11 @@ class Live:
         if len(self.recent) > RECENT_REQUESTS:
             self.recent.popitem(last=False)
         return inner, exchange
+
+    def forget_requests(self) -> None:
+        """Take back what `open` noted: the request was not acted upon and may come again."""
+        self.session.oscore.window = ReplayWindow()
+        self.recent.clear()
 
     def seal(self, inner: coap.Message, exchange: Exchange) -> bytes:
         """Return the datagram of a response; from the second one on with a Partial IV."""

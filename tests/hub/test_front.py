@@ -3,6 +3,7 @@
 import asyncio
 import random
 import shutil
+import sqlite3
 from functools import wraps
 
 import pytest
@@ -317,6 +318,29 @@ async def test_row_of_before_the_confirmation_comes_back(opened, caplog):
     assert "went back in time" in caplog.text
     assert coap.decode((await hub.ask(request))[0]).code == coap.UNAUTHORIZED
     assert opened.store.last_reading_id() == 1
+
+
+@in_loop
+async def test_a_store_that_fails_answers_nobody(opened, tmp_path, caplog):
+    """Nothing is accepted that was not stored, and all goes on once the store is back."""
+    hub, device = DeskHub(opened), enrolled(opened, "d-1")
+    opened.store._db.execute("PRAGMA busy_timeout = 10")
+    holder = sqlite3.connect(opened.store._path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    message_1 = device.attempt()
+    for _ in range(3):
+        assert await hub.ask(message_1) == []
+    assert hub.front.counts["store failed"] == 3
+    assert caplog.text.count("another process holds it") == 1
+    holder.execute("ROLLBACK")
+    device.accept(await hub.ask(message_1))
+    holder.execute("BEGIN EXCLUSIVE")
+    request = device.request()
+    assert await hub.ask(request) == []
+    assert len(hub.sessions) == 0
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert device.response(await hub.ask(request)).code == coap.CHANGED  # the device repeats it
 
 
 @in_loop
