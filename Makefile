@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check symbolic clean
+.PHONY: demo test check fuzz mutants symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -26,6 +26,15 @@ $(VENV)/demo: $(VENV)/bin/python pyproject.toml
 $(VENV)/test: $(VENV)/bin/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ $(VENV)/demo
+
+fuzz: $(VENV)/test  ## ten minutes for each target
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	for target in $$(ls tests/fuzz/targets | grep -v __ | sed s/.py$$//); do \
+	    $(BIN)/python tests/fuzz/run.py $$target -max_total_time=600 || exit 1; \
+	done
+
+mutants: $(VENV)/test  ## every mutant of the core, and which of them survive
+	$(BIN)/python tests/mutation/run.py --all
 
 symbolic: $(VENV)/test  ## search the protocol's symbolic model: apt-get install maude
 	@command -v maude >/dev/null || { echo "needs maude: apt-get install maude"; exit 1; }

@@ -30,6 +30,7 @@ OSCORE = const(9)
 URI_PATH = const(11)
 CONTENT_FORMAT = const(12)
 URI_QUERY = const(15)
+BLOCK1 = const(27)
 PROXY_URI = const(35)
 PROXY_SCHEME = const(39)
 

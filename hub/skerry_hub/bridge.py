@@ -49,7 +49,7 @@ class Remote(interfaces.EndpointAddress):  # type: ignore[misc]
     @property
     def blockwise_key(self) -> Any:
         """What makes two remotes the same: the session, or the address."""
-        return id(self.live) if self.live is not None else self.path.peer
+        return self.live.number if self.live is not None else self.path.peer
 
     @property
     def authenticated_claims(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class Front:
             elif message.code == coap.POST and message.path() == "k":
                 self._handshake(message, path)
             else:
-                self._plain(datagram, path)
+                self._plain(message, datagram, path)
         except Malformed:
             self.counts["malformed"] += 1
         except StoreError as error:  # nothing was stored, so nothing is answered: devices repeat
@@ -114,7 +114,11 @@ class Front:
         log.info("%s: session %s in epoch %d.%d", live.name, fingerprint, era, step)
         return True
 
-    def _plain(self, datagram: bytes, path: Path) -> None:
+    def _plain(self, message: coap.Message, datagram: bytes, path: Path) -> None:
+        if message.option(coap.BLOCK1) is not None:  # aiocoap would put anybody's blocks together
+            if message.type == coap.CON:
+                path.send(self._reply(message, coap.UNAUTHORIZED, b""))
+            return
         now = time.monotonic()
         self._plain_allowed = min(
             PLAIN_RATE, self._plain_allowed + (now - self._plain_at) * PLAIN_RATE

@@ -9,6 +9,7 @@ A request is found by its kid: one dictionary look-up, whatever the number of de
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from itertools import count
 
 from skerry import coap
 from skerry.errors import SkerryError
@@ -21,6 +22,8 @@ RECENT_REQUESTS = 4  # answers kept for duplicates of a session's last requests
 
 # The expected era and step, and whether nothing is pending any more: it only ever rises.
 Standing = tuple[int, int, bool]
+
+_numbers = count()  # of all sessions of this process: unlike an object's id, never used again
 
 
 class Exchange:
@@ -44,6 +47,7 @@ class Live:
         session: HubSession,
     ) -> None:
         """`device` is its number in the store, `pid` and `epoch` are the handshake's."""
+        self.number = next(_numbers)
         self.session = session
         self.device = device
         self.name = name
