@@ -20,6 +20,7 @@ from skerry.chain import Chain
 from skerry.errors import SkerryError
 from skerry.initiator import Start
 from skerry.session import Session
+from skerry_device.entropy import weak
 from skerry_device.errors import HubSilent, NotProvisioned
 from skerry_device.exchange import Exchange
 from skerry_device.store import ChainStore, FileSlots
@@ -88,8 +89,9 @@ class Hub:
             except OSError:
                 raise HubSilent(_SILENT)
         self.link = link
-        self._exchange = Exchange(link, wdt)
         try:
+            self.weak = weak()
+            self._exchange = Exchange(link, wdt)
             self._handshake()
         except Exception:
             link.close()
@@ -163,6 +165,9 @@ class Hub:
         for again in (False, True):
             if again or not self._oscore:
                 self._handshake()
+            # Should N_D repeat, so does this session's first nonce: it then covers the same text.
+            if self.weak and not self._oscore.sequence and path != "weak":
+                self._request(coap.POST, "weak")
             oscore = self._oscore
             outer, binding = oscore.protect_request(request)
             for answer in self._exchange.answers(outer, self.ack_timeout_ms, 5):

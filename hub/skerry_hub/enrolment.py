@@ -218,6 +218,8 @@ def _new_chain(suite: int, name: str, hub: str) -> tuple[Chain, str]:
     """Return the chain of a new master key, and the key's fingerprint; the key is forgotten."""
     ctx = schedule.context(suite, name.encode(), hub.encode())
     master_key = os.urandom(_KEY_LENGTH)
+    if master_key == os.urandom(_KEY_LENGTH):
+        raise HubError("this machine's random number generator repeats itself: no key is made")
     fingerprint = hmac_sha256(master_key, b"fingerprint" + ctx)[:4].hex()
     return Chain.start(master_key, ctx), fingerprint
 

@@ -23,6 +23,9 @@ from skerry_hub.store import Store
 from skerry_hub.udp import Path
 
 PLAIN_RATE = 200  # plain messages a second: aiocoap keeps some 2.3 kB of each for 247 s
+BLOCK1 = 27  # RFC 7959 section 2.1
+MAX_BODY = 16 * 1024  # bytes of a request in blocks: aiocoap puts them together in memory
+TOO_LARGE = 0x8D  # 4.13
 COMPLAIN_EVERY_S = 10.0  # about a store that fails, whatever arrives meanwhile
 
 log = logging.getLogger(__name__)
@@ -83,6 +86,10 @@ class Front:
         if not live.confirmed and not self._confirm(live):
             return
         self.counts["requests"] += 1
+        if _too_large(inner):
+            inner = coap.Message(TOO_LARGE, [], b"", coap.ACK, inner.mid, inner.token)
+            path.send(live.seal(inner, exchange))
+            return
         self._bridge.receive(coap.encode(inner), Remote(path, live, exchange))
 
     def _answer_duplicate(self, candidates: list[Live], outer: coap.Message, path: Path) -> None:
@@ -115,7 +122,7 @@ class Front:
         return True
 
     def _plain(self, message: coap.Message, datagram: bytes, path: Path) -> None:
-        if message.option(coap.BLOCK1) is not None:  # aiocoap would put anybody's blocks together
+        if message.option(BLOCK1) is not None:  # aiocoap would put anybody's blocks together
             if message.type == coap.CON:
                 path.send(self._reply(message, coap.UNAUTHORIZED, b""))
             return
@@ -138,3 +145,9 @@ class Front:
             self._next_mid = (self._next_mid + 1) & 0xFFFF
             kind, mid = coap.NON, self._next_mid
         return coap.encode(coap.Message(code, [], payload, kind, mid, message.token))
+
+
+def _too_large(request: coap.Message) -> bool:
+    """Tell whether a block of a request lies beyond what is put together."""
+    value = int.from_bytes(request.option(BLOCK1) or b"", "big")
+    return (value >> 4) << (value & 7) + 4 >= MAX_BODY

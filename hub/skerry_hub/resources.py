@@ -47,6 +47,18 @@ class Readings(resource.Resource):  # type: ignore[misc]
         )
 
 
+class Weak(resource.Resource):  # type: ignore[misc]
+    """POST: a device says that its random number generator is broken."""
+
+    async def render_post(self, request: aiocoap.Message) -> aiocoap.Message:
+        """Say so; the request confirms its session, as any first one does."""
+        live = request.remote.live
+        if live is None:
+            return aiocoap.Message(code=aiocoap.UNAUTHORIZED)
+        log.warning("%s: its random number generator is broken: replace this board", live.name)
+        return aiocoap.Message(code=aiocoap.CHANGED)
+
+
 def site(store: Store) -> resource.Site:
     """Return all resources, by path."""
     root = resource.Site()
@@ -55,4 +67,5 @@ def site(store: Store) -> resource.Site:
         resource.WKCResource(root.get_resources_as_linkheader, impl_info=None),
     )
     root.add_resource(["readings"], Readings(store))
+    root.add_resource(["weak"], Weak())
     return root

@@ -12,6 +12,7 @@ from desk import DeskHub, enrolled, made
 from skerry import coap, oscore, schedule
 from skerry.errors import SkerryError
 from skerry_hub import enrolment, handshakes
+from skerry_hub.errors import HubError
 
 
 def in_loop(test):
@@ -452,3 +453,20 @@ async def test_no_secret_in_what_is_printed(opened):
     with pytest.raises(SkerryError) as error:
         device.waiting.receive(bytes(22))
     assert device.chain.chain_key.hex() not in str(error.value)
+
+
+@in_loop
+async def test_a_broken_generator_is_reported(opened, caplog):
+    hub, device = DeskHub(opened), enrolled(opened, "d-1")
+    await device.connect(hub)
+    answer = device.response(await hub.ask(device.request(b"", path="weak")))
+    assert answer.code == coap.CHANGED
+    assert "d-1: its random number generator is broken" in caplog.text
+
+
+def test_no_key_from_a_generator_that_repeats(opened, monkeypatch):
+    monkeypatch.setattr("skerry_hub.enrolment.os.urandom", bytes)
+    with pytest.raises(HubError, match="generator repeats itself"):
+        enrolled(opened, "d-1")
+    assert opened.store.device("d-1") is None
+    assert not (opened.bundles / "d-1").exists()

@@ -265,7 +265,7 @@ def test_the_plaintext_hides_the_code_and_the_options(
     given_options: list[tuple[int, bytes]], payload: bytes
 ) -> None:
     outer, _ = ours(b"", b"\x01", None, 10).protect_request(
-        coap.Message(coap.DELETE, given_options, payload)
+        coap.Message(4, given_options, payload)
     )
     assert outer.code == coap.POST
     outside = {number for number, _ in outer.options}
