@@ -205,3 +205,19 @@ def test_ccm_one_object_serves_many_messages():
     raises(BadTag, cipher.open, pattern(13, 2), first, b"")
     assert cipher.open(pattern(13, 1), first, b"") == b"first"
     assert cipher.seal(pattern(13, 1), b"first", b"") == first
+
+
+def test_ccm_of_long_messages():
+    """Lengths and counters beyond one byte; expected values from another implementation."""
+    expected = (
+        (300, 10, "b8f0523db2b6f57c8ff9b7276e28dea8"),
+        (4096, 300, "2e0ecd7a03993bf29f67875cd8665cdc"),
+        (5000, 257, "6fea178f178ebf9bad5c04628cf880e7"),
+    )
+    cipher, nonce = AesCcm(bytes(range(16)), 8), bytes(range(13))
+    for size, aad_size, digest in expected:
+        plaintext = bytes([i * 7 & 255 for i in range(size)])
+        aad = bytes([i * 3 & 255 for i in range(aad_size)])
+        sealed = cipher.seal(nonce, plaintext, aad)
+        assert sha256(sealed).digest()[:16] == unhex(digest)
+        assert cipher.open(nonce, sealed, aad) == plaintext
