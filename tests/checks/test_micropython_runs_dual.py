@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DUAL = sorted((ROOT / "tests" / "dual").glob("test_*.py"))
-HEAPS = {"dual": "64k", "device": "256k"}
+HEAPS = {"dual": "64k", "device": "256k", "test_primitives": "256k"}  # messages of 5,000 bytes
 DEVICE = sorted((ROOT / "tests" / "device").glob("test_*.py"))
 
 
@@ -50,9 +50,10 @@ def count_tests(path: Path) -> int:
 
 @pytest.mark.parametrize("path", DUAL + DEVICE, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_on_micropython(path: Path, compiled: Path) -> None:
+    heap = HEAPS.get(path.stem, HEAPS[path.parent.name])
     module = compiled / path.relative_to(ROOT / "tests").with_suffix(".mpy")
     done = subprocess.run(
-        ["micropython", "-X", f"heapsize={HEAPS[path.parent.name]}", "run_micropython.py", module],
+        ["micropython", "-X", f"heapsize={heap}", "run_micropython.py", module],
         cwd=compiled,
         env={**os.environ, "MICROPYPATH": str(compiled)},
         capture_output=True,
