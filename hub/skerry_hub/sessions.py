@@ -147,13 +147,18 @@ class Sessions:
         live.confirmed = True
 
     def drop(self, device: int) -> bool:
-        """End all sessions of a device; tell whether there were any."""
-        known = self._devices.pop(device, None)
+        """End all sessions of a device; tell whether there were any.
+
+        Where it stood stays known: a store that goes back now is noticed all the same.
+        """
+        known = self._devices.get(device)
         if known is None:
             return False
         ended = [*known.offered.values(), *([known.current] if known.current else [])]
         for each in ended:
             self._forget(each)
+        known.offered.clear()
+        known.current = None
         return bool(ended)
 
     def clear(self) -> None:
