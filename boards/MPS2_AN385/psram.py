@@ -1,0 +1,35 @@
+"""What survives: the board's PSRAM, which QEMU keeps in a file of the host.
+
+0 slot 0 | 256 slot 1 | 512 bundle, JSON, then zeros | 1024 what main.py shall do, likewise
+"""
+
+import uctypes
+
+_BASE = 0x21000000
+_ROOM = 512
+
+
+def _text(offset: int) -> str:
+    return str(uctypes.bytes_at(_BASE + offset, _ROOM).rstrip(b"\0"), "utf-8")
+
+
+def bundle() -> str:
+    """Return what the hub's enrolment wrote as skerry.json; "" on a blank board."""
+    return _text(512)
+
+
+def options() -> str:
+    """Return what main.py shall do; a test writes it before it switches the board on."""
+    return _text(1024)
+
+
+class Slots:
+    """A medium for skerry_device.store.ChainStore."""
+
+    def read(self, slot: int) -> bytes:
+        """Return what the slot holds."""
+        return uctypes.bytes_at(_BASE + 256 * slot, 87)
+
+    def write(self, slot: int, data: bytes) -> None:
+        """Fill the slot, in place."""
+        uctypes.bytearray_at(_BASE + 256 * slot, len(data))[:] = data

@@ -1,0 +1,103 @@
+"""The Pico's image in rp2040py, over UART 1 to the real hub: two starts, one flash."""
+
+import asyncio
+import secrets
+import socket
+from contextlib import suppress
+
+import pytest
+from bridge import END, ROOT, built, frame, unframe
+
+IMAGE = ROOT / "build" / "firmware" / "rpi-pico.uf2"
+LIMIT = 240  # seconds of a host that emulates far more slowly than a Pico runs
+
+pytest.importorskip("rp2040py", reason="needs pip install rp2040py==0.3.6")
+pytestmark = pytest.mark.skipif(not built(IMAGE), reason="needs a new image: boards/build.sh pico")
+
+PROGRAM = """
+import skerry_device
+from machine import UART, Pin
+from slip import SlipLink
+uart = UART(1, 115200, tx=Pin(4), rx=Pin(5), timeout=0, rxbuf=512)
+hub = skerry_device.connect(link=SlipLink(uart), timeout_ms=20000, ack_timeout_ms=20000)
+print(hub.era, hub.step, hub.fingerprint, hub.post("readings", {"c": 21.5}).code)
+"""
+
+
+def put_right() -> type:
+    """Work around two faults of the emulator; return a ring oscillator that is random.
+
+    Its own one always reads 1. Its UARTs raise their transmit interrupt for ever.
+    """
+    from rp2040py.peripherals.peripheral import BasePeripheral
+    from rp2040py.peripherals.uart import RPUART
+
+    def check_interrupts(self):
+        self.rp2040.set_interrupt(self.irq, bool(self._interrupt_status & self._interrupt_mask))
+
+    RPUART.check_interrupts = check_interrupts
+
+    class RingOscillator(BasePeripheral):
+        def read_uint32(self, offset):
+            return secrets.randbits(1) if offset == 0x1C else 0
+
+        def write_uint32(self, offset, value):
+            pass
+
+    return RingOscillator
+
+
+async def carry(uart, hub) -> None:
+    """Carry frames between the UART and the hub, until cancelled."""
+    held = bytearray()
+    waiting = bytearray()
+
+    def on_byte(byte):
+        held.append(byte)
+        if held.endswith(END):
+            if len(held) > 1:
+                hub.send(unframe(bytes(held[:-1])))
+            held.clear()
+
+    uart.on_byte = on_byte
+    while True:
+        with suppress(BlockingIOError):
+            waiting += frame(hub.recv(2048))
+        while waiting and not uart.rx_fifo.full:
+            uart.feed_byte(waiting.pop(0))
+        await asyncio.sleep(0.001)
+
+
+async def start(flash, bundle, address) -> list[str]:
+    """Start a Pico, copy the bundle to it if its flash is new; return what the program said."""
+    from rp2040py.boards import resolve_board_spec
+    from rp2040py.device import MicroPythonDevice
+    from rp2040py.utils.firmware_retrieve import MICROPYTHON
+
+    board = resolve_board_spec("pico", MICROPYTHON, str(IMAGE))
+    oscillator = put_right()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hub:
+        hub.connect(address)
+        hub.setblocking(False)
+        used = flash if flash.exists() else None
+        async with MicroPythonDevice(board=board, filesystem=used) as pico:
+            pico.mcu.peripherals[0x40060] = oscillator(pico.mcu, "ROSC")
+            carrier = asyncio.create_task(carry(pico.mcu.uart[1], hub))
+            for name in () if used else ("skerry.json", "skerry.0"):
+                data = (bundle / name).read_bytes()
+                copy = f"with open({name!r}, 'wb') as file:\n file.write({data!r})"
+                await pico.aexec(copy, LIMIT)
+            said, failed = await pico.aexec(PROGRAM, LIMIT)
+            carrier.cancel()
+            assert not failed, failed.decode()
+            pico.dump_flash_image(flash)
+    return said.decode().split()
+
+
+def test_two_starts(hub, tmp_path):
+    bundle = hub.enroll("pico-1")
+    for step in range(2):
+        said = asyncio.run(start(tmp_path / "flash", bundle, hub.address))
+        row = hub.row("pico-1")
+        assert said == ["0", str(step), row["session_fingerprint"], "68"]
+        assert row["readings"] == step + 1
