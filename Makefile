@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check fuzz mutants symbolic clean
+.PHONY: demo test check firmware test-firmware fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -35,6 +35,15 @@ fuzz: $(VENV)/test  ## ten minutes for each target
 
 mutants: $(VENV)/test  ## every mutant of the core, and which of them survive
 	$(BIN)/python tests/mutation/run.py --all
+
+firmware:  ## a Cortex-M3 image with our code frozen; boards/README.md names what it needs
+	boards/build.sh firmware
+
+test-firmware: $(VENV)/test firmware  ## that image in QEMU, against a real hub
+	$(BIN)/pytest tests/firmware --ignore tests/firmware/test_pico.py
+
+search: $(VENV)/test  ## ten million steps of the state search
+	$(BIN)/python tests/search/random_walk.py --steps 10000000
 
 symbolic: $(VENV)/test  ## search the protocol's symbolic model: apt-get install maude
 	@command -v maude >/dev/null || { echo "needs maude: apt-get install maude"; exit 1; }

@@ -106,7 +106,8 @@ class Bench:
             shares = [pool.submit(self._share, function, i, cuts) for i in range(BOARDS)]
             for share in shares:
                 share.result()
-        for board, _ in self.rows:
+        for board, witness in self.rows:
+            self.recovers(board, witness)
             row = self.hub.row(board.folder.name)
             assert row["session_fingerprint"] == board.lines[-1]["fingerprint"]
 
