@@ -3,7 +3,7 @@
 
 from os import listdir
 
-NOT_ON_BOARDS = ("backend_cpython.py", "oscore_server.py", "replay.py", "responder.py")
+NOT_ON_BOARDS = ("backend_cpython.py", "responder.py")
 
 
 def modules(folder):

@@ -3,7 +3,7 @@
     inner message --protect--> outer message with option 9 --unprotect--> inner message
 
 The datagram's type, message id and token are left as they are: they belong to the hop, not to
-the protected message. oscore_server.py has the other side.
+the protected message. oscore_server.py has the other side, observe.py what Observe adds.
 """
 
 from skerry import coap
@@ -106,7 +106,7 @@ class SecurityContext:
         info += bytes((0x60 | len(kind),)) + kind.encode() + bytes((length,))
         return hkdf_expand(prk, info, length)
 
-    def _nonce(self, id: bytes, partial_iv: bytes) -> bytes:
+    def nonce(self, id: bytes, partial_iv: bytes) -> bytes:
         """Section 5.2: the ID's length, the ID and the Partial IV, padded and XORed."""
         padded = bytes((len(id),)) + bytes(7 - len(id)) + id
         padded += bytes(5 - len(partial_iv)) + partial_iv
@@ -118,7 +118,7 @@ class SecurityContext:
         external += _bstr(binding.kid) + _bstr(binding.partial_iv) + b"\x40"
         return b"\x83\x68Encrypt0\x40" + _bstr(external)
 
-    def _take_partial_iv(self) -> bytes:
+    def take_partial_iv(self) -> bytes:
         """Return the next Partial IV and never return it again."""
         if self.sequence > _MAX_PARTIAL_IV:
             raise Exhausted("Partial IVs used up: connect again")
@@ -128,10 +128,10 @@ class SecurityContext:
 
     def protect_request(self, inner: coap.Message) -> tuple[coap.Message, Binding]:
         """Return the outer message (section 8.1) and what its response is bound to."""
-        partial_iv = self._take_partial_iv()
-        binding = Binding(self.sender_id, partial_iv, self._nonce(self.sender_id, partial_iv))
+        partial_iv = self.take_partial_iv()
+        binding = Binding(self.sender_id, partial_iv, self.nonce(self.sender_id, partial_iv))
         option = encode_option(partial_iv, self.id_context, self.sender_id)
-        return self._seal(inner, coap.POST, option, binding, binding.nonce), binding
+        return self.seal(inner, coap.POST, option, binding, binding.nonce), binding
 
     def unprotect_response(self, outer: coap.Message, binding: Binding) -> coap.Message:
         """Return the inner response (section 8.4); raise Malformed or BadTag."""
@@ -139,12 +139,13 @@ class SecurityContext:
         if option is None:
             raise Malformed("not protected")
         partial_iv = decode_option(option)[0]
-        nonce = self._nonce(self.recipient_id, partial_iv) if partial_iv else binding.nonce
-        return self._open(outer, binding, nonce)
+        nonce = self.nonce(self.recipient_id, partial_iv) if partial_iv else binding.nonce
+        return self.open(outer, binding, nonce)
 
-    def _seal(
+    def seal(
         self, inner: coap.Message, code: int, option: bytes, binding: Binding, nonce: bytes
     ) -> coap.Message:
+        """Return the outer message with this code and OSCORE option; the nonce is used up."""
         inside = [each for each in inner.options if each[0] not in _OUTER_OPTIONS]
         outside = [each for each in inner.options if each[0] in _OUTER_OPTIONS]
         outside.append((coap.OSCORE, option))
@@ -152,7 +153,8 @@ class SecurityContext:
         ciphertext = self._sender.seal(nonce, plaintext, self._aad(binding))
         return coap.Message(code, outside, ciphertext, inner.type, inner.mid, inner.token)
 
-    def _open(self, outer: coap.Message, binding: Binding, nonce: bytes) -> coap.Message:
+    def open(self, outer: coap.Message, binding: Binding, nonce: bytes) -> coap.Message:
+        """Return the inner message; raise Malformed or BadTag."""
         plaintext = self._recipient.open(nonce, outer.payload, self._aad(binding))
         if not plaintext:
             raise BadTag("empty plaintext")

@@ -110,11 +110,12 @@ class HubSession:
     """The hub's end of a session.
 
     `kid`: the device's Sender ID, 3 bytes; `oscore`: the security context; `fingerprint`: eight
-    hexadecimal digits that both ends show.
+    hexadecimal digits that both ends show; `secret`: MS, kept for what is exported from it.
     """
 
     def __init__(self, secret: bytes, suite: int) -> None:
-        """Derive everything from the session secret MS (32 bytes), which is not kept."""
+        """Derive everything from the session secret MS (32 bytes)."""
+        self.secret = secret
         key, salt, self.kid = schedule.oscore_secrets(secret)
         self.oscore = ServerContext(key, salt, b"", self.kid, None, wire.SUITES[suite][1])
         self.fingerprint = schedule.fingerprint(secret)

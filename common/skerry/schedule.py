@@ -8,6 +8,7 @@ HMAC is HMAC-SHA-256, | joins bytes, all keys have 32 bytes.
     EK_a,s      = HMAC(CK_a,s, 01)                epoch key: authenticates one handshake
     CK_a,s+1    = HMAC(CK_a,s, 02)                next chain key; then CK_a,s is erased
     PID_a,s     = HMAC(CK_a,s, 03)[:6]            pseudonym, shown once
+    poke_a,s    = HMAC(CK_a,s, 04)[:8]            the hub asks for a handshake, once an epoch
     tag_1       = HMAC(EK, 10 | CTX | header_1 | PID | N_D)[:t]
     tag_2       = HMAC(EK, 11 | CTX | header_1 | PID | N_D | header_2 | N_H | T)[:t]
     MS          = HMAC(EK, 12 | CTX | header_1 | PID | N_D | header_2 | N_H)
@@ -58,6 +59,11 @@ def pseudonym(chain_key: bytes) -> bytes:
     return hmac_sha256(chain_key, b"\x03")[:6]
 
 
+def poke(chain_key: bytes) -> bytes:
+    """Poke of epoch (a, s), 8 bytes, from CK_a,s: asks the device for a handshake."""
+    return hmac_sha256(chain_key, b"\x04")[:8]
+
+
 def tag_1(ek: bytes, ctx: bytes, signed: bytes, length: int) -> bytes:
     """tag_1 over `signed`, all of message 1 before the tag."""
     return hmac_sha256(ek, b"\x10" + ctx + signed)[:length]
@@ -82,3 +88,11 @@ def oscore_secrets(secret: bytes) -> tuple[bytes, bytes, bytes]:
 def fingerprint(secret: bytes) -> str:
     """Eight hexadecimal digits that both ends can show of a session; they reveal nothing of it."""
     return hkdf_expand(secret, b"\x00\x0bfingerprint", 4).hex()
+
+
+def exported(secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
+    """Return a key for another protocol from MS: `length` bytes, at most 8,160.
+
+    A label has at most 255 bytes; other labels and contexts give unrelated keys.
+    """
+    return hkdf_expand(secret, b"\x01" + bytes((len(label),)) + label + context, length)

@@ -9,10 +9,14 @@ from skerry.oscore import SecurityContext
 
 
 class Session:
-    """One end of a session: `oscore`, its security context, and `fingerprint` for people."""
+    """The device's end: `oscore`, its security context, and `fingerprint` for people.
+
+    `secret`, MS, is kept for what is exported from it; all else follows from it too.
+    """
 
     def __init__(self, secret: bytes, suite: int) -> None:
-        """Derive the device's end from the session secret MS (32 bytes), which is not kept."""
+        """Derive everything from the session secret MS (32 bytes)."""
+        self.secret = secret
         key, salt, kid = schedule.oscore_secrets(secret)
         self.oscore = SecurityContext(key, salt, kid, b"", None, wire.SUITES[suite][1])
         self.fingerprint = schedule.fingerprint(secret)

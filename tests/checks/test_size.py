@@ -4,9 +4,10 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-BUDGET = 14_000  # bytes of .mpy at -O3
-NOT_ON_A_DEVICE = {"backend_cpython.py", "oscore_server.py", "replay.py", "responder.py"}
-BESIDES = {"entropy.py"}  # the generator's health check: on the device, but not in the budget
+BUDGET = 14 * 1024  # bytes of .mpy at -O3: handshake, CoAP, OSCORE, store, UDP link
+NOT_ON_A_DEVICE = {"backend_cpython.py", "responder.py"}
+# On the device, but not in the budget: the generator's health check, and what is loaded when used.
+BESIDES = {"entropy.py", "observe.py", "oscore_server.py", "poke.py", "replay.py"}
 
 
 def compiled_size(source: Path, folder: Path) -> int:

@@ -42,8 +42,8 @@ def check_derived(context, salt, sender_key, recipient_key, common_iv, nonces):
     assert context._derive(prk, context.sender_id, "Key", 16) == unhex(sender_key)
     assert context._derive(prk, context.recipient_id, "Key", 16) == unhex(recipient_key)
     assert context._common_iv == unhex(common_iv)
-    assert context._nonce(context.sender_id, b"\0") == unhex(nonces[0])
-    assert context._nonce(context.recipient_id, b"\0") == unhex(nonces[1])
+    assert context.nonce(context.sender_id, b"\0") == unhex(nonces[0])
+    assert context.nonce(context.recipient_id, b"\0") == unhex(nonces[1])
 
 
 def test_c_1_master_salt_and_empty_id():
@@ -263,7 +263,7 @@ def test_inner_options_that_belong_outside_are_dropped():
     """Section 8.2: a sender that encrypts a Uri-Host of its own is not believed."""
     sender = client(C1)
     partial_iv = b"\x00"
-    binding = Binding(b"", partial_iv, sender._nonce(b"", partial_iv))
+    binding = Binding(b"", partial_iv, sender.nonce(b"", partial_iv))
     plaintext = b"\x01" + coap.encode_body([(3, b"evil"), (9, b""), (11, b"a")], b"")
     sealed = sender._sender.seal(binding.nonce, plaintext, sender._aad(binding))
     outer = coap.Message(coap.POST, [(9, b"\x09\x00"), (3, b"host"), (11, b"outer")], sealed)
@@ -280,7 +280,7 @@ def test_authentic_but_not_coap():
         (b"\x01\x1d", Malformed),
     ):
         sender, answers = client(C1), server(C1)
-        binding = Binding(b"", b"\x00", sender._nonce(b"", b"\x00"))
+        binding = Binding(b"", b"\x00", sender.nonce(b"", b"\x00"))
         sealed = sender._sender.seal(binding.nonce, plaintext, sender._aad(binding))
         raises(error, answers.unprotect_request, coap.Message(2, [(9, b"\x09\x00")], sealed))
 

@@ -91,7 +91,7 @@ def test_keys(two: tuple[bytes, bytes], id_context: bytes | None, algorithm: int
     for number in (b"\0", b"\x01\x02\x03\x04\x05"):
         for each in two:
             nonce = theirs._construct_nonce(number, each, theirs.alg_aead)
-            assert mine._nonce(each, number) == nonce
+            assert mine.nonce(each, number) == nonce
     plaintext = theirs.alg_aead.encrypt(b"text", b"aad", theirs.sender_key, bytes(13))
     assert mine._sender.seal(bytes(13), b"text", b"aad") == plaintext
     plaintext = theirs.alg_aead.encrypt(b"text", b"aad", theirs.recipient_key, bytes(13))

@@ -14,7 +14,7 @@ from skerry_hub.errors import HubError
 
 HEAP = "64k"  # of the 64-bit unix port: objects are twice as large as on a microcontroller
 _PROGRAM = "skerry_sim"
-_NOT_ON_DEVICES = ("backend_cpython.py", "oscore_server.py", "replay.py", "responder.py")
+_NOT_ON_DEVICES = ("backend_cpython.py", "responder.py")
 
 
 def interpreter() -> str:

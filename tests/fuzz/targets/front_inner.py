@@ -15,8 +15,8 @@ worlds = Worlds()
 def sealed(session, plaintext, mid, kind):
     """Protect a plaintext as it is; return its datagram and what an answer is bound to."""
     context = session.oscore
-    partial_iv = context._take_partial_iv()
-    nonce = context._nonce(context.sender_id, partial_iv)
+    partial_iv = context.take_partial_iv()
+    nonce = context.nonce(context.sender_id, partial_iv)
     binding = oscore.Binding(context.sender_id, partial_iv, nonce)
     option = oscore.encode_option(partial_iv, None, context.sender_id)
     ciphertext = context._sender.seal(nonce, plaintext, context._aad(binding))

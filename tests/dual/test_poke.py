@@ -1,0 +1,30 @@
+"""The poke: good in one epoch, under one suite, and only from who holds the chain."""
+
+from skerry import poke
+from skerry.chain import Chain
+
+CHAIN = Chain.start(bytes(32), bytes(16))
+
+
+def test_both_ends_agree():
+    message = poke.encode(0, CHAIN)
+    assert len(message) == 9
+    assert message[0] == 0x30
+    assert poke.accepted(0, CHAIN, message)
+
+
+def test_another_epoch_or_suite_means_another_poke():
+    message = poke.encode(0, CHAIN)
+    for chain in (CHAIN.next_step(), CHAIN.next_era(), Chain.start(b"\x01" * 32, bytes(16))):
+        assert not poke.accepted(0, chain, message)
+    assert not poke.accepted(1, CHAIN, message)
+
+
+def test_every_bit_counts():
+    message = poke.encode(1, CHAIN)
+    for at in range(8 * len(message)):
+        flipped = bytearray(message)
+        flipped[at // 8] ^= 1 << at % 8
+        assert not poke.accepted(1, CHAIN, bytes(flipped))
+    for length in range(len(message)):
+        assert not poke.accepted(1, CHAIN, message[:length])
