@@ -4,12 +4,13 @@ import asyncio
 import json
 import logging
 import signal
-import sys
+import time
 from types import TracebackType
 
-from skerry_hub import enrolment
+from skerry_hub import enrolment, logs, monitoring
 from skerry_hub.bridge import Bridge
-from skerry_hub.config import Config, Endpoint
+from skerry_hub.config import Config
+from skerry_hub.endpoints import Endpoint
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.resources import site
@@ -27,6 +28,8 @@ class Running:
 
     def __init__(self, hub: enrolment.Hub, listen: list[Endpoint]) -> None:
         """Bind the sockets; raise HubError if that cannot be."""
+        self.id = hub.id
+        self.started = time.time()
         self._store = hub.store
         self.sessions = Sessions()
         self.handshakes = Handshakes(hub.id, hub.store, hub.vault, self.sessions)
@@ -56,6 +59,10 @@ class Running:
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens."""
         return self._sockets.addresses
+
+    def check(self) -> None:
+        """Raise StoreError if the store does not answer."""
+        self._store.get("hub")
 
     def _receive(self, datagram: bytes, path: Path) -> None:
         self.front.receive(datagram, path)
@@ -90,15 +97,15 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
         else:
             where = ", ".join(f"{host} port {port}" for host, port in running.addresses)
             print(f"hub {hub.id} listens on {where}; Ctrl-C ends it", flush=True)
+        watched = config.monitoring and await monitoring.serve(config.monitoring, running)
         await stop.wait()
+        if watched:
+            await watched.cleanup()
 
 
 def serve(config: Config) -> int:
     """Run until SIGINT or SIGTERM; return the exit status."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    logging.getLogger("coap").setLevel(logging.ERROR)
+    logs.start(config.log_format, config.log_level)
     with enrolment.opened(config) as hub:
         asyncio.run(_serve(config, hub))
     return 0

@@ -22,10 +22,10 @@ _HEAD = ("device", "label", "state", "epoch", "key", "session", "readings", "las
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 for an error, 130 if interrupted."""
-    unsaid = argparse.Namespace(data=None, json=False, listen=None, address=None)
+    unsaid = argparse.Namespace(data=None, json=False, listen=None, address=None, config=None)
     args = _parser().parse_args(argv, unsaid)
     try:
-        config = Config.of(args.data, args.listen, args.address, args.json)
+        config = Config.of(args.data, args.listen, args.address, args.json, args.config)
         status: int = args.command(config, args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough; the interpreter flushes once more
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     # Every command takes the common flags, before its name or after it.
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--data", metavar="DIR", help="the hub's data folder")
+    common.add_argument("--config", metavar="FILE", help="a settings file: see skerry config")
     common.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser = argparse.ArgumentParser(
         "skerry", description="Session keys for small devices: the hub.", parents=[common]
@@ -66,6 +67,9 @@ def _add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
     new = command("init", _init, "Make a hub in the data folder.")
     new.add_argument("--id", help="the hub's id (one is made up otherwise)")
+
+    said = command("config", _config, "Print all settings, explained, or check them.")
+    said.add_argument("what", nargs="?", choices=("print", "check"), default="print")
 
     device = command("enroll", _enroll, "Enrol a device and write its bundle.")
     device.add_argument("name", nargs="?", help="the device's id (one is made up otherwise)")
@@ -98,6 +102,17 @@ def _init(config: Config, args: argparse.Namespace) -> int:
     _tell(config, said)
     if not config.json:
         print("Back up the kek apart from the data: without it no device's key opens.")
+    return 0
+
+
+def _config(config: Config, args: argparse.Namespace) -> int:
+    # What is wrong was an error before we came here.
+    if args.what == "check":
+        _tell(config, {"settings": str(config.file or "none"), "result": "ok"})
+    elif config.json:
+        print(json.dumps({name: str(value) for name, value in vars(config).items()}))
+    else:
+        print(config.explained(), end="")
     return 0
 
 

@@ -1,25 +1,12 @@
-"""What the hub is told by flags and by the environment; flags win.
-
---data     SKERRY_DATA      the data folder             ~/.local/share/skerry
-           SKERRY_KEK_FILE  the key-encryption key      DATA/kek
---listen   SKERRY_LISTEN    addresses, by commas        [::]:5683, which takes IPv4 too
---address  SKERRY_ADDRESS   where devices find the hub  this machine's address
-"""
+"""What the hub was told, by flags, environment and settings file; settings.py has the table."""
 
 import os
-import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry_hub.errors import ConfigError
-
-Endpoint = tuple[str, int]
-
-PORT = 5683  # CoAP (RFC 7252 section 12.6)
-_WILDCARDS = ("::", "0.0.0.0")  # noqa: S104 - compared with, not bound
-_ENDPOINT = re.compile(r"(?:\[([^\[\]\s]+)\]|([^\[\]:\s]*))(?::(\d{1,5}))?")
+from skerry_hub import settings
+from skerry_hub.endpoints import WILDCARDS, Endpoint, own_address
 
 
 @dataclass(frozen=True)
@@ -31,6 +18,10 @@ class Config:
     listen: list[Endpoint]
     address: Endpoint | None = None
     json: bool = False
+    monitoring: Endpoint | None = None
+    log_format: str = "text"
+    log_level: str = "info"
+    file: Path | None = None
 
     @staticmethod
     def of(
@@ -38,19 +29,23 @@ class Config:
         listen: list[str] | None = None,
         address: str | None = None,
         json: bool = False,
+        file: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> "Config":
-        """Read flags, then the environment; raise ConfigError."""
-        folder = _absolute(Path(data or environ.get("SKERRY_DATA") or "~/.local/share/skerry"))
-        kek = environ.get("SKERRY_KEK_FILE")
-        listening = listen or (environ.get("SKERRY_LISTEN") or f"[::]:{PORT}").split(",")
-        address = address or environ.get("SKERRY_ADDRESS")
+        """Read flags, the environment, then the settings file; raise ConfigError."""
+        flags = {"data": data, "listen": listen, "address": address}
+        path = _settings_file(file or environ.get("SKERRY_CONFIG"), flags, environ)
+        values = settings.resolve(flags, environ, settings.read_file(path) if path else {})
         return Config(
-            folder,
-            _absolute(Path(kek)) if kek else folder / "kek",
-            [parse_endpoint(each.strip()) for each in listening],
-            _parse_address(address) if address else None,
-            json,
+            data=values["data"],
+            kek=values["kek_file"] or values["data"] / "kek",
+            listen=values["listen"],
+            address=values["address"],
+            json=json,
+            monitoring=values["monitoring"],
+            log_format=values["log_format"],
+            log_level=values["log_level"],
+            file=path,
         )
 
     @property
@@ -69,47 +64,27 @@ class Config:
         if self.address is not None:
             return self.address
         host, port = self.listen[0]
-        return (_own_address() if host in _WILDCARDS else host), port
+        return (own_address() if host in WILDCARDS else host), port
 
     @property
     def reachable(self) -> Endpoint:
         """Where programs on this machine find the hub."""
         host, port = self.listen[0]
-        return ("127.0.0.1" if host in _WILDCARDS else host), port
+        return ("127.0.0.1" if host in WILDCARDS else host), port
+
+    def explained(self) -> str:
+        """Return a settings file that says what holds now, every setting explained."""
+        values = {name: getattr(self, name, None) for name in ("data", "listen", "address",
+                  "monitoring", "log_format", "log_level")}  # fmt: skip
+        values["kek_file"] = None if self.kek == self.data / "kek" else self.kek
+        return settings.explained(values)
 
 
-def parse_endpoint(text: str) -> Endpoint:
-    """Read host:port, [v6]:port or :port, which means every address; raise ConfigError.
-
-    A host alone means CoAP's own port.
-    """
-    match = _ENDPOINT.fullmatch(text)
-    if not text or match is None or int(match[3] or 0) > 0xFFFF:
-        raise ConfigError(f"{text!r} is no address: write HOST:PORT, [IPv6]:PORT or :PORT")
-    return match[1] or match[2] or "::", PORT if match[3] is None else int(match[3])
-
-
-def _parse_address(text: str) -> Endpoint:
-    host, port = parse_endpoint(text)
-    if host in _WILDCARDS or port == 0:
-        raise ConfigError(f"devices cannot find a hub at {text!r}: name its host and port")
-    return host, port
-
-
-def _absolute(path: Path) -> Path:
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError:
-        raise ConfigError(
-            f"{path}: no home folder is known; name the folder with --data"
-        ) from None
-
-
-def _own_address() -> str:
-    """Return the address that this machine reaches others from; loopback if it reaches none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing: UDP only looks the route up
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
+def _settings_file(
+    named: str | None, flags: Mapping[str, object], environ: Mapping[str, str]
+) -> Path | None:
+    """Return the settings file: the one that is named, or the data folder's if there is one."""
+    if named:
+        return Path(named).expanduser().absolute()
+    path = Path(settings.resolve(flags, environ, {})["data"]) / settings.FILE_NAME
+    return path if path.exists() else None

@@ -24,7 +24,8 @@ from skerry import record, schedule
 from skerry.chain import MAX_ERA, Chain
 from skerry.primitives import hmac_sha256
 from skerry.responder import RECOVERY_ERAS
-from skerry_hub.config import Config, Endpoint
+from skerry_hub.config import Config
+from skerry_hub.endpoints import Endpoint
 from skerry_hub.errors import (
     AlreadyInitialised,
     BadName,

@@ -1,0 +1,88 @@
+"""Health and metrics over HTTP, on an address of their own: for machines that watch the hub.
+
+GET /health    200 {"status": "ok", ...}, or 503 with what is wrong
+GET /metrics   Prometheus' text format; no device's name and no secret is in it
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from skerry_hub.endpoints import Endpoint, show
+from skerry_hub.errors import HubError, StoreError
+
+if TYPE_CHECKING:
+    from skerry_hub.app import Running
+
+
+class _Collector:
+    """Reads the hub's own counters when somebody asks."""
+
+    def __init__(self, running: "Running") -> None:
+        self._running = running
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics (prometheus_client's collector interface)."""
+        running = self._running
+        handshakes = CounterMetricFamily(
+            "skerry_handshakes", "Messages 1 by what became of them.", labels=["outcome"]
+        )
+        for outcome, count in sorted(running.handshakes.counts.items()):
+            handshakes.add_metric([outcome], count)
+        yield handshakes
+        datagrams = CounterMetricFamily(
+            "skerry_messages", "All other messages by what became of them.", labels=["outcome"]
+        )
+        for outcome, count in sorted(running.front.counts.items()):
+            datagrams.add_metric([outcome], count)
+        yield datagrams
+        yield GaugeMetricFamily(
+            "skerry_sessions", "Confirmed sessions that are alive.", len(running.sessions)
+        )
+        yield GaugeMetricFamily(
+            "skerry_start_time_seconds", "When the hub started.", running.started
+        )
+
+
+async def _health(request: web.Request) -> web.Response:
+    running: Running = request.app[_RUNNING]
+    said = {"status": "ok", "hub": running.id, "sessions": len(running.sessions)}
+    try:
+        running.check()
+    except StoreError as error:
+        return web.json_response({**said, "status": "failed", "error": str(error)}, status=503)
+    return web.json_response(said)
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(request.app[_RUNNING]))
+    return web.Response(
+        body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )
+
+
+_RUNNING: "web.AppKey[Running]" = web.AppKey("running")
+
+
+async def serve(endpoint: Endpoint, running: "Running") -> web.AppRunner:
+    """Serve until the runner's `cleanup`; raise HubError if the address cannot be had."""
+    app = web.Application()
+    app[_RUNNING] = running
+    app.router.add_get("/health", _health)
+    app.router.add_get("/metrics", _metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, *endpoint).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise HubError(
+            f"cannot serve monitoring on {show(endpoint)}: {error.strerror or error};"
+            " choose another address in the settings"
+        ) from None
+    return runner

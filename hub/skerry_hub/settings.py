@@ -1,0 +1,181 @@
+"""Every setting of the hub, in one table: what it is called, what it means, how it is read.
+
+    flag  >  environment, SKERRY_NAME  >  settings file, TOML  >  default
+
+The file is the one that --config or SKERRY_CONFIG names, else DATA/skerry.toml if there is one.
+`skerry config` prints it with every setting explained; `skerry config check` says what is wrong.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skerry_hub.endpoints import PORT, parse_endpoint, parse_reachable, show
+from skerry_hub.errors import ConfigError
+
+DEFAULT_DATA = "~/.local/share/skerry"
+FILE_NAME = "skerry.toml"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting. `read` makes its value of a TOML value or a text, `show` a TOML value of it.
+
+    `default` is such a text, or None if there is none; then `example` is shown in its place.
+    """
+
+    name: str
+    default: Any
+    read: Callable[[Any], Any]
+    show: Callable[[Any], str]
+    help: tuple[str, ...]
+    example: str = ""
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return "SKERRY_" + self.name.upper()
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigError("write it as a text, in quotation marks")
+    return value
+
+
+def _path(value: Any) -> Path:
+    try:
+        return Path(_text(value)).expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(f"{value}: no home folder is known; write the whole path") from None
+
+
+def _endpoints(value: Any) -> list[tuple[str, int]]:
+    texts = value if isinstance(value, list) else _text(value).split(",")
+    return [parse_endpoint(_text(each).strip()) for each in texts]
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in allowed:
+            raise ConfigError(f"{value!r} is none of {', '.join(allowed)}")
+        return str(value)
+
+    return read
+
+
+def _quoted(value: Any) -> str:
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _show_endpoint(value: Any) -> str:
+    return _quoted(show(value))
+
+
+SETTINGS = (
+    Setting(
+        "data", DEFAULT_DATA, _path, _quoted,
+        ("The folder of the database and the bundles. Made by skerry init, its owner's alone.",),
+    ),
+    Setting(
+        "kek_file", None, _path, _quoted,
+        ("The key-encryption key: 64 hexadecimal digits that only the hub's user can read.",
+         "Keep it out of the data's backups. Default: the file kek in the data folder."),
+        "/etc/skerry/kek",
+    ),
+    Setting(
+        "listen", f"[::]:{PORT}", _endpoints,
+        lambda value: "[" + ", ".join(map(_show_endpoint, value)) + "]",
+        ("The UDP addresses that the hub listens on. [::] takes IPv4 too.",),
+    ),
+    Setting(
+        "address", None, parse_reachable, _show_endpoint,
+        ("Where devices find the hub: written into each bundle at enrolment, so choose a name",
+         "or an address that stays. Default: this machine's own address."),
+        "hub.example:5683",
+    ),
+    Setting(
+        "monitoring", None, parse_reachable, _show_endpoint,
+        ("Serve /health and /metrics over HTTP here, so that Prometheus can read it.",
+         "Not on a public address: it tells how many devices there are. Default: nowhere."),
+        "127.0.0.1:9090",
+    ),
+    Setting(
+        "log_format", "text", _choice("text", "json"), _quoted,
+        ("text for people, json for programs: one object a line.",),
+    ),
+    Setting(
+        "log_level", "info", _choice("debug", "info", "warning", "error"), _quoted,
+        ("What is logged at least.",),
+    ),
+)  # fmt: skip
+_BY_NAME = {each.name: each for each in SETTINGS}
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return the settings of a file as TOML values by name; raise ConfigError with the line."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise ConfigError(f"cannot read the settings file {path}: {reason}") from None
+    try:
+        said = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from None
+    for name in said:
+        if name not in _BY_NAME:
+            near = difflib.get_close_matches(name, _BY_NAME, 1)
+            hint = f": did you mean {near[0]}?" if near else "; skerry config lists all there are"
+            raise ConfigError(f"{path} line {_line(text, name)}: no setting {name}{hint}")
+        try:
+            _BY_NAME[name].read(said[name])
+        except ConfigError as error:
+            raise ConfigError(f"{path} line {_line(text, name)}: {name}: {error}") from None
+    return said
+
+
+def _line(text: str, name: str) -> int:
+    """Return the line that a name is set in, 1 if it cannot be told."""
+    found = re.search(rf"^\s*\[?\s*[\"']?{re.escape(name)}\b", text, re.MULTILINE)
+    return text.count("\n", 0, found.end() if found else 0) + 1
+
+
+def resolve(
+    flags: Mapping[str, Any], environ: Mapping[str, str], said: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return every setting's value by name; raise ConfigError.
+
+    A flag that is None and an empty environment variable say nothing.
+    """
+    values = {}
+    for each in SETTINGS:
+        value, source = said.get(each.name, each.default), ""
+        if environ.get(each.variable):
+            value, source = environ[each.variable], f"{each.variable}: "
+        if flags.get(each.name) is not None:
+            value, source = flags[each.name], ""
+        try:
+            values[each.name] = None if value is None else each.read(value)
+        except ConfigError as error:
+            raise ConfigError(f"{source}{error}") from None
+    return values
+
+
+def explained(values: Mapping[str, Any]) -> str:
+    """Return a settings file that explains every setting; what is at its default is a comment."""
+    lines = [
+        "# The settings of a Skerry hub. Lines that begin with # say what holds without them."
+    ]
+    for each in SETTINGS:
+        default = None if each.default is None else each.read(each.default)
+        value = values[each.name]
+        lines += ["", *(f"# {line}" for line in each.help)]
+        shown = each.show(each.read(each.example) if value is None else value)
+        lines.append(f"{'# ' if value == default else ''}{each.name} = {shown}")
+    return "\n".join(lines) + "\n"
