@@ -92,12 +92,12 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Running(hub, config.listen) as running:
+        watched = config.monitoring and await monitoring.serve(config.monitoring, running)
         if config.json:
             print(json.dumps({"hub": hub.id, "listening": running.addresses}), flush=True)
         else:
             where = ", ".join(f"{host} port {port}" for host, port in running.addresses)
             print(f"hub {hub.id} listens on {where}; Ctrl-C ends it", flush=True)
-        watched = config.monitoring and await monitoring.serve(config.monitoring, running)
         await stop.wait()
         if watched:
             await watched.cleanup()
