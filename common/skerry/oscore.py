@@ -15,7 +15,7 @@ _KEY_LENGTH = const(16)
 _KID_FLAG = const(0x08)
 _ID_CONTEXT_FLAG = const(0x10)
 _RESERVED_FLAGS = const(0xE0)
-_MAX_PARTIAL_IV = const(0xFFFFFFFFFF)  # section 7.2.1: 2^40 - 1
+_PARTIAL_IVS = const(0x10000000000)  # section 7.2.1: 0 to 2^40 - 1
 
 # Class U options stay outside (section 4.1, figure 5); all others are encrypted.
 _OUTER_OPTIONS = (coap.URI_HOST, coap.URI_PORT, coap.OSCORE, coap.PROXY_URI, coap.PROXY_SCHEME)
@@ -99,6 +99,7 @@ class SecurityContext:
         self._recipient = AesCcm(self._derive(prk, recipient_id, "Key", _KEY_LENGTH), tag_length)
         self._common_iv = self._derive(prk, b"", "IV", _NONCE_LENGTH)
         self.sequence = 0  # the sender's next Partial IV
+        self.limit = _PARTIAL_IVS  # the first one that may not be used yet
 
     def _derive(self, prk: bytes, id: bytes, kind: str, length: int) -> bytes:
         id_context = b"\xf6" if self.id_context is None else _bstr(self.id_context)
@@ -119,12 +120,20 @@ class SecurityContext:
         return b"\x83\x68Encrypt0\x40" + _bstr(external)
 
     def take_partial_iv(self) -> bytes:
-        """Return the next Partial IV and never return it again."""
-        if self.sequence > _MAX_PARTIAL_IV:
-            raise Exhausted("Partial IVs used up: connect again")
+        """Return the next Partial IV and never return it again. Raises what `reserve` raises."""
+        if self.sequence >= self.limit:
+            self.limit = self.reserve(self.sequence)
         partial_iv = coap.uint(self.sequence) or b"\x00"
         self.sequence += 1
         return partial_iv
+
+    def reserve(self, sequence: int) -> int:
+        """Return the next limit, above `sequence`; raise Exhausted.
+
+        Who keeps the context beyond this run puts a function here that makes sure, before it
+        returns, that no later run uses a number below the limit.
+        """
+        raise Exhausted("Partial IVs used up: connect again")
 
     def protect_request(self, inner: coap.Message) -> tuple[coap.Message, Binding]:
         """Return the outer message (section 8.1) and what its response is bound to."""

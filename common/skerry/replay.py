@@ -4,6 +4,7 @@ from skerry.errors import Replayed
 from skerry.primitives import const
 
 _SIZE = const(32)  # RFC 8613 section 3.2.2: the default window size
+NOTHING = b"\xff" * 9  # packed: the last number of all, and every one before it, were seen
 
 
 class ReplayWindow:
@@ -27,3 +28,16 @@ class ReplayWindow:
             self._highest = number
         else:
             self._seen |= 1 << -ahead
+
+    def pack(self) -> bytes:
+        """Return highest number 5 | one bit a number, the highest last 4 = 9 bytes."""
+        return max(self._highest, 0).to_bytes(5, "big") + self._seen.to_bytes(4, "big")
+
+    @staticmethod
+    def unpack(packed: bytes) -> "ReplayWindow":
+        """Return the window of `pack`'s bytes; that of NOTHING takes no number at all."""
+        window = ReplayWindow()
+        window._seen = int.from_bytes(packed[5:], "big")
+        if window._seen:  # no bit at all: no number came yet
+            window._highest = int.from_bytes(packed[:5], "big")
+        return window

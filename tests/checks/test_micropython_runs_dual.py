@@ -14,7 +14,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DUAL = sorted((ROOT / "tests" / "dual").glob("test_*.py"))
-HEAPS = {"dual": "64k", "device": "256k", "test_primitives": "256k"}  # messages of 5,000 bytes
+HEAPS = {
+    "dual": "64k",
+    "device": "256k",
+    "test_primitives": "256k",  # messages of 5,000 bytes
+    "test_responder": "80k",  # both ends at once
+}
 DEVICE = sorted((ROOT / "tests" / "device").glob("test_*.py"))
 
 

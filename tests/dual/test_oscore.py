@@ -230,6 +230,26 @@ def test_partial_ivs_end():
     answers.protect_response(reply, binding)
 
 
+def test_no_number_is_used_before_it_is_reserved():
+    """At the limit the context asks for more; if there is none, no number is used up."""
+    context, asked = client(C1), []
+
+    def reserve(sequence):
+        asked.append(sequence)
+        if len(asked) == 3:
+            raise OSError("no more")
+        return sequence + 4
+
+    context.limit, context.reserve = 0, reserve
+    for number in range(8):
+        assert context.take_partial_iv() == bytes((number,))
+    assert asked == [0, 4]
+    raises(OSError, context.protect_request, coap.Message(coap.GET, []))
+    assert (asked, context.sequence, context.limit) == ([0, 4, 8], 8, 8)
+    assert context.take_partial_iv() == b"\x08"
+    assert (asked, context.limit) == ([0, 4, 8, 8], 12)
+
+
 # Section 4: what is inside and what outside.
 
 

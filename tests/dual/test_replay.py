@@ -1,9 +1,9 @@
 """The replay window, number by number."""
 
-from dual.tools import raises
+from dual.tools import raises, unhex
 
 from skerry.errors import Replayed
-from skerry.replay import ReplayWindow
+from skerry.replay import NOTHING, ReplayWindow
 
 
 def window_after(*numbers):
@@ -92,3 +92,28 @@ def test_every_number_once_in_both_directions():
         window.accept(number)
         raises(Replayed, window.check, number)
     assert fresh(window, range(200)) == []
+
+
+def test_packed_exactly():
+    assert ReplayWindow().pack() == bytes(9)
+    assert window_after(0).pack() == unhex("0000000000 00000001")
+    assert window_after(3, 5, 4).pack() == unhex("0000000005 00000007")
+    assert window_after(2**40 - 1).pack() == unhex("ffffffffff 00000001")
+    assert window_after(0, 31).pack() == unhex("000000001f 80000001")
+
+
+def test_a_window_outlives_packing():
+    for numbers in ((), (0,), (1,), (3, 5, 4), (69, 100), (0, 31), (2**40 - 1, 2**40 - 32)):
+        window, again = window_after(*numbers), ReplayWindow.unpack(window_after(*numbers).pack())
+        assert again.pack() == window.pack()
+        for near in numbers + (0,):
+            around = range(max(0, near - 40), near + 40)
+            assert fresh(again, around) == fresh(window, around)
+
+
+def test_a_window_that_takes_nothing():
+    window = ReplayWindow.unpack(NOTHING)
+    assert window.pack() == NOTHING
+    assert fresh(window, range(70)) == []
+    assert fresh(window, [1 << bit for bit in range(40)]) == []
+    assert fresh(window, range(2**40 - 70, 2**40)) == []
