@@ -3,8 +3,8 @@
     slot A (n) | slot B blank --write B--> A (n) | B (n+1) --wipe A--> A blank | B (n+1)
 
 The valid slot with the highest sequence number counts. A wipe overwrites the file; a file system
-that never writes in place keeps the old block until it reuses it. Where that matters, give
-ChainStore a medium on raw flash.
+that never writes in place keeps the old block until it reuses it. Where that matters, or wear
+does, logslots.py keeps the chain on raw flash.
 """
 
 from skerry import record
@@ -16,9 +16,9 @@ _WORN = "flash fails: replace this board"
 class FileSlots:
     """Two slots as the files skerry.0 and skerry.1; `write` raises OSError."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, name: str = "skerry.") -> None:
         """Take a folder that ends in "/", or "" for the current one."""
-        self._path = folder + "skerry."
+        self._path = folder + name
 
     def read(self, slot: int) -> bytes:
         """Return what the slot holds; b"" if it was never written or cannot be read."""
@@ -37,10 +37,11 @@ class FileSlots:
 
 
 class ChainStore:
-    """Keeps a packed chain (72 bytes) on a medium such as FileSlots. `load` comes first."""
+    """Keeps 72 bytes, a packed chain, on a medium such as FileSlots. `load` comes first."""
 
     def __init__(self, medium: FileSlots) -> None:
         self.medium = medium
+        self._slot = 1
 
     def load(self) -> bytes:
         """Return the chain, and wipe what else is there. Raises NotProvisioned or StoreFailed."""
