@@ -48,6 +48,30 @@ PLANS = {
         ["ChainStore", "FileSlots"],
         ["test_store", "stateful.test_chain_store"],
     ),
+    "logslots": (
+        "skerry_device.logslots",
+        ["LogStore"],
+        ["LogStore"],
+        ["test_logslots", "stateful.test_log_store"],
+    ),
+    "session_record": (
+        "skerry.session_record",
+        ["SessionRecord", "_check"],
+        ["SessionRecord", "_check", "LENGTH", "_HEAD", "_MAX_AGE", "_MAX_SEQUENCE"],
+        ["dual.test_session_record"],
+    ),
+    "flash_session": (
+        "skerry_device.flash_session",
+        ["FlashSession"],
+        ["FlashSession", "_CHUNK", "_LAST"],
+        ["test_flash_session"],
+    ),
+    "rtc": (
+        "skerry_device.rtc",
+        ["RtcMemory", "Ram"],
+        ["RtcMemory", "Ram", "memory", "deepsleep", "_MARK"],
+        ["test_rtc"],
+    ),
     "record": (
         "skerry.record",
         ["unpack", "LENGTH", "_MAGIC"],
@@ -98,7 +122,7 @@ MORE = {
     "oscore": (
         "skerry.oscore",
         [],
-        ["_bstr", "decode_option", "encode_option", "SecurityContext", "_MAX_PARTIAL_IV"],
+        ["_bstr", "decode_option", "encode_option", "SecurityContext", "_PARTIAL_IVS"],
         ["dual.test_oscore", "dual.test_trace"],
     ),
     "oscore_server": (

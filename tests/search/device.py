@@ -135,7 +135,7 @@ class Device:
         number = self.session.oscore.sequence
         payload = f"{self.of}#{number}".encode()
         inner = coap.Message(
-            coap.POST, coap.path_options("r"), payload, coap.CON, number, bytes((number,))
+            coap.POST, coap.path_options("r"), payload, coap.CON, number, bytes((number & 255,))
         )
         outer, self.binding = self.session.oscore.protect_request(inner)
         WATCH.history.sent[payload] = self.session.fingerprint
