@@ -1,0 +1,43 @@
+"""The figures of docs/sizes.md are still true, and the budget holds."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tests" / "sizes"))
+
+import measure  # noqa: E402
+
+BUDGET = 12 * 1024  # free heap for a handshake and a request, on the unix port with 64 bits
+WRITE = "python tests/sizes/measure.py writes the tables anew"
+
+
+@pytest.fixture(scope="module")
+def heaps(tmp_path_factory):
+    return measure.heap(tmp_path_factory.mktemp("sizes"))
+
+
+def close(new, old, part, least):
+    return abs(new - old) <= max(old * part, least)
+
+
+def test_code(tmp_path):
+    sizes, old = measure.code(tmp_path), measure.written()
+    for name, size in sizes.items():
+        assert f"`{name}`" in old, f"{name}: {WRITE}"
+        assert close(size, old[f"`{name}`"], 0.05, 100), f"{name} has {size} bytes: {WRITE}"
+    assert set(old) == {f"`{name}`" for name in sizes} | {"all"} | set(measure.HEAP_ROWS.values())
+    assert close(sum(sizes.values()), old["all"], 0.03, 0)
+
+
+def test_heap(heaps):
+    old = measure.written()
+    for name, text in measure.HEAP_ROWS.items():
+        assert close(heaps[name], old[text], 0.15, 1024), f"{name}: {heaps[name]}; {WRITE}"
+
+
+def test_budget(heaps):
+    assert heaps["handshake and request"] <= BUDGET
+    assert heaps["handshake and request"] >= max(heaps["handshake"], heaps["request"])
