@@ -13,8 +13,8 @@ from skerry.errors import BadTag
 
 _ECB = const(1)
 _CBC = const(2)
-_IPAD = b"\x36" * 64
-_OPAD = b"\x5c" * 64
+_IPAD = int.from_bytes(b"\x36" * 64, "big")
+_OPAD = int.from_bytes(b"\x5c" * 64, "big")
 
 
 def _xor(a: bytes, b: bytes) -> bytes:
@@ -31,10 +31,10 @@ def equal(a: bytes, b: bytes) -> bool:
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
     """HMAC-SHA-256 (RFC 2104) with a key of at most 64 bytes: 32 bytes."""
-    padded = key + bytes(64 - len(key))
-    inner = sha256(_xor(padded, _IPAD))
+    padded = int.from_bytes(key, "big") << 512 - 8 * len(key)
+    inner = sha256((padded ^ _IPAD).to_bytes(64, "big"))
     inner.update(message)
-    outer = sha256(_xor(padded, _OPAD))
+    outer = sha256((padded ^ _OPAD).to_bytes(64, "big"))
     outer.update(inner.digest())
     return outer.digest()
 
