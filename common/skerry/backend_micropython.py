@@ -1,13 +1,17 @@
 """MicroPython's primitives: HMAC on hashlib.sha256, AES-CCM on cryptolib's ECB and CBC.
 
 XOR goes through big integers, one operation a message instead of one a byte: the interpreter
-is what costs here, not the arithmetic.
+is what costs here, not the arithmetic. A port without cryptolib gets aes.py in its place.
 """
 
 from hashlib import sha256
 
-from cryptolib import aes
 from micropython import const
+
+try:
+    from cryptolib import aes
+except ImportError:
+    from skerry.aes import aes
 
 from skerry.errors import BadTag
 

@@ -1,7 +1,7 @@
 """The one door to cryptographic primitives; the only file that asks which interpreter runs.
 
-Behind it stand hashlib and cryptolib on MicroPython, hmac and `cryptography` on CPython. Both
-give `const`, `equal(a, b)` in constant time, `hmac_sha256(key, message)` and
+Behind it stand hashlib and cryptolib, or else aes.py, on MicroPython, hmac and `cryptography` on
+CPython. Both give `const`, `equal(a, b)` in constant time, `hmac_sha256(key, message)` and
 `AesCcm(key, tag_length)` with seal and open.
 """
 

@@ -21,6 +21,7 @@ HEAPS = {
     "test_responder": "96k",  # the hub's side
 }
 DEVICE = sorted((ROOT / "tests" / "device").glob("test_*.py"))
+ENCRYPT = ("test_observe", "test_oscore", "test_primitives", "test_responder", "test_trace")
 
 
 def compile_into(target: Path, source: Path, level: int) -> None:
@@ -53,12 +54,10 @@ def count_tests(path: Path) -> int:
     return len(tests)
 
 
-@pytest.mark.parametrize("path", DUAL + DEVICE, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_on_micropython(path: Path, compiled: Path) -> None:
-    heap = HEAPS.get(path.stem, HEAPS[path.parent.name])
+def run_tests(path: Path, compiled: Path, heap: str, *options: str) -> None:
     module = compiled / path.relative_to(ROOT / "tests").with_suffix(".mpy")
     done = subprocess.run(
-        ["micropython", "-X", f"heapsize={heap}", "run_micropython.py", module],
+        ["micropython", "-X", f"heapsize={heap}", "run_micropython.py", *options, module],
         cwd=compiled,
         env={**os.environ, "MICROPYPATH": str(compiled)},
         capture_output=True,
@@ -69,6 +68,30 @@ def test_on_micropython(path: Path, compiled: Path) -> None:
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert done.stdout.splitlines()[-1] == f"{count_tests(path)} passed, 0 failed", output
+
+
+@pytest.mark.parametrize("path", DUAL + DEVICE, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_on_micropython(path: Path, compiled: Path) -> None:
+    run_tests(path, compiled, HEAPS.get(path.stem, HEAPS[path.parent.name]))
+
+
+@pytest.mark.parametrize("name", ENCRYPT)
+def test_without_cryptolib(name: str, compiled: Path) -> None:
+    heap = "256k" if name == "test_primitives" else "96k"
+    run_tests(ROOT / "tests" / "dual" / f"{name}.py", compiled, heap, "--without=cryptolib")
+
+
+@pytest.mark.parametrize(("hide", "loaded"), [("", "False"), ("cryptolib", "True")])
+def test_own_aes_is_loaded_only_without_cryptolib(hide: str, loaded: str, compiled: Path) -> None:
+    program = f"import sys; sys.modules[{hide!r}] = None; import skerry.primitives"
+    done = subprocess.run(
+        ["micropython", "-c", f"{program}; print('skerry.aes' in sys.modules)"],
+        env={**os.environ, "MICROPYPATH": str(compiled)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == loaded
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ BUDGET = 14 * 1024  # bytes of .mpy at -O3: handshake, CoAP, OSCORE, store, UDP 
 NOT_ON_A_DEVICE = {"backend_cpython.py", "responder.py"}
 # On the device, but not in the budget: the generator's health check, and what is loaded when used.
 BESIDES = {
-    "cbor.py", "entropy.py", "flash_session.py", "logslots.py", "observe.py", "oscore_server.py",
+    "aes.py", "cbor.py", "entropy.py", "flash_session.py", "logslots.py", "observe.py", "oscore_server.py",
     "poke.py", "replay.py", "rtc.py", "session_record.py",
 }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Both backends in one process, against each other and against pycryptodome.
 
 MicroPython's backend runs here on a cryptolib made of pycryptodome, so that its arithmetic is
-searched too; tests/dual runs it on the real one.
+searched too, and on its own AES; tests/dual and tests/checks run it on the real interpreter.
 """
 
 import hmac
@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import oracle
 
+from skerry import aes as own
 from skerry import backend_cpython
 from skerry.errors import BadTag
 
@@ -32,13 +33,24 @@ def aes(key: bytes, mode: int, iv: bytes = b"") -> Any:
     return AES.new(key, AES.MODE_ECB) if mode == 1 else AES.new(key, AES.MODE_CBC, iv=iv)
 
 
-@pytest.fixture(scope="module")
-def backend() -> Iterator[ModuleType]:
+@pytest.fixture(scope="module", params=[SimpleNamespace(aes=aes), None], ids=["cryptolib", "own"])
+def backend(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "cryptolib", SimpleNamespace(aes=aes))
+        patch.setitem(sys.modules, "cryptolib", request.param)  # None: it cannot be imported
         patch.setitem(sys.modules, "micropython", SimpleNamespace(const=int))
-        yield importlib.import_module("skerry.backend_micropython")
+        module = importlib.import_module("skerry.backend_micropython")
+        assert (module.aes is own.aes) == (request.param is None)
+        yield module
         del sys.modules["skerry.backend_micropython"]
+
+
+@given(key=keys, data=st.binary(max_size=6), iv=keys)
+def test_own_aes(key: bytes, data: bytes, iv: bytes) -> None:
+    blocks = sha256(data).digest() * len(data)
+    assert own.aes(key, 1).encrypt(blocks) == aes(key, 1).encrypt(blocks)
+    chained, expected = own.aes(key, 2, iv), aes(key, 2, iv)
+    for _ in range(2):  # the second call goes on where the first one ended
+        assert chained.encrypt(blocks) == expected.encrypt(blocks)
 
 
 @given(key=st.binary(max_size=64), message=st.binary(max_size=300))
