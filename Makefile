@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -36,11 +36,20 @@ fuzz: $(VENV)/test  ## ten minutes for each target
 mutants: $(VENV)/test  ## every mutant of the core, and which of them survive
 	$(BIN)/python tests/mutation/run.py --all
 
-firmware:  ## a Cortex-M3 image with our code frozen; boards/README.md names what it needs
-	boards/build.sh firmware
+firmware:  ## images for Cortex-M3, Cortex-M0 and Pico; boards/README.md names what it needs
+	boards/build.sh qemu
+	boards/build.sh pico
 
-test-firmware: $(VENV)/test firmware  ## that image in QEMU, against a real hub
+test-firmware: $(VENV)/test  ## in QEMU, against a real hub; then a second build, compared
+	boards/build.sh qemu
 	$(BIN)/pytest tests/firmware --ignore tests/firmware/test_pico.py
+	boards/build.sh check qemu
+
+test-pico: $(VENV)/test  ## the same for the Pico's image, in rp2040py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[pico]'
+	boards/build.sh pico
+	$(BIN)/pytest tests/firmware/test_pico.py
+	boards/build.sh check pico
 
 search: $(VENV)/test  ## ten million steps of the state search
 	$(BIN)/python tests/search/random_walk.py --steps 10000000

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Firmware images with our code frozen, from Debian's sources; nothing in those is edited.
 #
-#   boards/build.sh firmware [FOLDER]     build/firmware/mps2-an385.elf, unless it is up to date
-#   boards/build.sh pico [FOLDER]         build/firmware/rpi-pico.uf2, likewise
-#   boards/build.sh check IMAGE [FOLDER]  build an image once more, elsewhere, from nothing; compare
-#   boards/build.sh pins [FOLDER]         print the lines for sources.txt that the archive has now
+#   boards/build.sh qemu [FOLDER]       build/firmware/*.elf, unless they are up to date
+#   boards/build.sh pico [FOLDER]       build/firmware/rpi-pico.uf2, likewise
+#   boards/build.sh check WHAT [FOLDER] build these once more, elsewhere, from nothing; compare
+#   boards/build.sh pins [FOLDER]       print the lines for sources.txt that the archive has now
 #
 # On Debian 12 or 13, as root, once:
 #   apt-get install -y --no-install-recommends make gcc libc6-dev dpkg-dev xz-utils python3 \
@@ -85,18 +85,26 @@ unpack() {
     done < <(pins "$boards/sources.txt")
 }
 
-mps2_an385() { # tree, image to be
-    local board=$boards/MPS2_AN385
-    make -C "$1/mpy-cross" -j2 || return
-    make -C "$1/ports/qemu" -j2 BOARD=MPS2_AN385 USER_C_MODULES="$board" \
-        FROZEN_MANIFEST="$board/manifest.py" LDSCRIPT="$board/port/board.ld" \
-        MICROPY_HEAP_SIZE=65536 CFLAGS_EXTRA="-I$board/port -ffile-prefix-map=$board=. \
+qemu_image() { # tree, image to be, board, flag
+    local port=$boards/MPS2_AN385/port build
+    build=build-$(basename "$2" .elf)
+    make -C "$1/ports/qemu" -j2 BOARD="$3" BUILD="$build" USER_C_MODULES="$boards/MPS2_AN385" \
+        FROZEN_MANIFEST="$boards/$3/manifest.py" LDSCRIPT="$boards/$3/port/board.ld" \
+        MICROPY_HEAP_SIZE=65536 CFLAGS_EXTRA="-I$port -ffile-prefix-map=$boards=. ${4:-} \
             -DMP_CONFIGFILE='<config.h>' -DMBEDTLS_CONFIG_FILE='<mbedtls_config.h>'" || return
-    cp "$1/ports/qemu/build-MPS2_AN385/firmware.elf" "$2"
+    cp "$1/ports/qemu/$build/firmware.elf" "$2"
 }
 
-rpi_pico() {
+qemu() { # tree, folder of the images to be
+    make -C "$1/mpy-cross" -j2 || return
+    qemu_image "$1" "$2/mps2-an385.elf" MPS2_AN385 || return
+    qemu_image "$1" "$2/mps2-an385-plain.elf" MPS2_AN385 -DMICROPY_PY_CRYPTOLIB=0 || return
+    qemu_image "$1" "$2/microbit.elf" MICROBIT
+}
+
+pico() { # tree, folder of the image to be
     local package version port=$1/ports/rp2
+    local build=$port/build-rpi-pico
     if [ ! -e "$1/lib/tinyusb/src" ]; then
         fetch "$boards/RPI_PICO/packages.txt" deb _all.deb
         while read -r package version _; do
@@ -108,82 +116,115 @@ rpi_pico() {
     fi
     make -C "$1/mpy-cross" -j2 || return
     CFLAGS="-ffile-prefix-map=$1=." CXXFLAGS="-ffile-prefix-map=$1=." \
-        cmake -S "$port" -B "$port/build" -DMICROPY_BOARD=RPI_PICO -DPICO_NO_PICOTOOL=1 \
+        cmake -S "$port" -B "$build" -DMICROPY_BOARD=RPI_PICO -DPICO_NO_PICOTOOL=1 \
         -DPICO_BUILD_DOCS=0 -DMICROPY_FROZEN_MANIFEST="$boards/RPI_PICO/manifest.py" || return
-    make -C "$port/build" -j2 || return
-    python3 "$1/tools/uf2conv.py" -b 0x10000000 -f RP2040 -c "$port/build/firmware.bin" -o "$2"
+    make -C "$build" -j2 || return
+    python3 "$1/tools/uf2conv.py" -b 0x10000000 -f RP2040 -c "$build/firmware.bin" \
+        -o "$2/rpi-pico.uf2"
 }
 
 # Where each part of an image came from.
-origin() { # image, tree, board
+origin() { # image, tree
     local file folder
     (cd "$out" && sha256sum "$1")
     echo "compiler: $(compiler)"
-    find "$boards/sources.txt" "$boards/$3" -name '*s.txt' -exec grep -hv '^#' {} + |
-        sed "s/^/Debian $suite: /"
-    cd "$2"/ports/*/build*/frozen_mpy
+    (cd "$root" && cat boards/sources.txt && find $parts -name 'packages.txt' -exec cat {} +) |
+        grep -v '^#' | sed "s/^/Debian $suite: /"
+    cd "$2"/ports/*/"build-${1%.*}"/frozen_mpy
     find . -name '*.mpy' | sed 's/^..//; s/mpy$/py/' | sort | while read -r file; do
-        for folder in common device boards "boards/$3"; do
-            [ ! -e "$root/$folder/$file" ] || (cd "$root" && sha256sum "$folder/$file")
+        for folder in common device boards $parts; do
+            [ -e "$root/$folder/$file" ] || continue
+            (cd "$root" && sha256sum "$folder/$file")
+            break
         done
     done | sed 's/^/frozen: /'
-    sums "boards/$3" | grep /port/ | sed 's/^/compiled: /' || true
+    sums $parts | grep /port/ | sed 's/^/compiled: /' || true
 }
 
-image() { # name, function, board
-    local tree=$out/$3 fixed all
+# Build the images of a set, unless they are there and made from what is here.
+images() {
+    local tree=$out/$kind fixed all image missing=
     # A change in here needs a clean tree; make sees all other changes itself.
-    fixed=$(compiler && sums boards/build.sh boards/sources.txt "boards/$3" | grep -v '\.py$')
+    fixed=$(compiler && sums boards/build.sh boards/sources.txt $parts | grep -v '\.py$')
     all=$(echo "$fixed" && sums boards common/skerry device/skerry_device)
-    if [ ! -e "$out/$1" ] || [ "$all" != "$(cat "$tree.stamp" 2> /dev/null)" ]; then
+    for image in $images; do
+        [ -e "$out/$image" ] || missing=yes
+    done
+    if [ -n "$missing" ] || [ "$all" != "$(cat "$tree.stamp" 2> /dev/null)" ]; then
         rm -f "$tree.stamp"
         # So does another place: make's notes on what depends on what name ours.
         if [ "$root $fixed" != "$(cat "$tree/stamp" 2> /dev/null)" ]; then
             unpack "$tree"
         fi
-        "$2" "$tree" "$out/$1" > "$out/$1.log" 2>&1 || fail "no image: see $out/$1.log"
+        "$kind" "$tree" "$out" > "$out/$kind.log" 2>&1 || fail "no image: see $out/$kind.log"
         echo "$root $fixed" > "$tree/stamp"
-        origin "$1" "$tree" "$3" > "$out/$1.origin"
+        for image in $images; do
+            origin "$image" "$tree" > "$out/$image.origin"
+        done
         echo "$all" > "$tree.stamp"
     fi
-    touch "$out/$1" # it is as new as its sources, whatever their times say
-    cat "$out/$1.origin"
+    for image in $images; do
+        touch "$out/$image" # it is as new as its sources, whatever their times say
+        cat "$out/$image.origin"
+    done
 }
 
-check() { # name, function, board
-    image "$@"
+check() {
+    local image
+    images
     unpack "$out/again/from/nothing"
-    "$2" "$out/again/from/nothing" "$out/again/$1" > "$out/again.log" 2>&1 ||
+    "$kind" "$out/again/from/nothing" "$out/again" > "$out/again.log" 2>&1 ||
         fail "no second image: see $out/again.log"
-    cmp "$out/$1" "$out/again/$1" || fail "two builds differ"
+    for image in $images; do
+        cmp "$out/$image" "$out/again/$image" || fail "two builds of $image differ"
+    done
     rm -rf "$out/again"
-    echo "build.sh: a second build gives the same bytes"
+    echo "build.sh: second builds give the same bytes: $images"
 }
 
-folder() {
-    mkdir -p "${1:-$root/build/firmware}"
-    out=$(cd "${1:-$root/build/firmware}" && pwd)
+print_pins() {
+    local package version dsc
+    update deb-src
+    cd "$out/apt"
+    pins "$boards/sources.txt" | while read -r package _; do
+        apt source --download-only "$package" >&2
+        dsc=$(ls -t "${package}"_*.dsc | head -1)
+        version=${dsc#*_}
+        echo "$package ${version%.dsc} $(sha256sum "$dsc" | cut -d' ' -f1)"
+    done
 }
 
-what=image name=${1:-firmware}
-if [ "$name" = check ]; then
-    what=check
+# Tell what is missing before anything is downloaded.
+needs() { # commands
+    local each
+    for each in make gcc dpkg-source arm-none-eabi-gcc "$@"; do
+        command -v "$each" > /dev/null || fail "needs $each: boards/README.md says how to install it"
+    done
+}
+
+action=images
+if [ "${1:-}" = check ]; then
+    action=check
     shift
-    name=${1:-firmware}
 fi
-folder "${2:-}"
-case $name in
-    firmware) "$what" mps2-an385.elf mps2_an385 MPS2_AN385 ;;
-    pico) "$what" rpi-pico.uf2 rpi_pico RPI_PICO ;;
-    pins)
-        update deb-src
-        cd "$out/apt"
-        pins "$boards/sources.txt" | while read -r package _; do
-            apt source --download-only "$package" >&2
-            dsc=$(ls -t "${package}"_*.dsc | head -1)
-            version=${dsc#*_}
-            echo "$package ${version%.dsc} $(sha256sum "$dsc" | cut -d' ' -f1)"
-        done
+kind=${1:-}
+out=${2:-$root/build/firmware}
+case $kind in
+    qemu)
+        parts="boards/MICROBIT boards/MPS2_AN385"
+        images="mps2-an385.elf mps2-an385-plain.elf microbit.elf"
+        needs
         ;;
-    *) fail "firmware, pico, check or pins?" ;;
+    pico)
+        parts=boards/RPI_PICO
+        images=rpi-pico.uf2
+        needs cmake arm-none-eabi-g++
+        [ -e "$(arm-none-eabi-g++ -print-file-name=libstdc++.a)" ] ||
+            fail "needs libstdc++-arm-none-eabi-newlib: boards/README.md says how to install it"
+        ;;
+    pins) action=print_pins ;;
+    *) fail "build what? qemu, pico, check qemu, check pico or pins" ;;
 esac
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+"$action"

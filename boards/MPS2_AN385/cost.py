@@ -1,16 +1,19 @@
 """Guest instructions, heap and stack of a handshake and a request, each step on its own.
 
 Under QEMU's -icount shift=8 an instruction takes 256 ns of the guest's time, and the board's
-counter ticks every 40 ns: the difference of two readings gives the exact number. The other end's
-messages are among the options, made by the test that asks (tests/firmware/test_cost.py).
+counter ticks more often than that: the difference of two readings gives the exact number (soc.py).
+The other end's messages are among the options, made by the test that asks
+(tests/firmware/test_cost.py).
 """
 
 import gc
 import json
+import sys
 from binascii import unhexlify
 from hashlib import sha256
 
 import psram
+import soc
 from machine import mem8, mem32
 from micropython import const, mem_total
 
@@ -22,9 +25,6 @@ from skerry_device import client
 from skerry_device.exchange import Exchange
 from skerry_device.store import ChainStore
 
-_LEDS = const(0x40028000)  # lit during the handshake, for who watches from outside
-_COUNTER = const(0x40028018)
-_STACK_END = const(0x00400000)
 _STACK_ROOM = const(16384)
 _PAINT = const(0xA5)  # the test fills the stack with it before the start
 
@@ -65,9 +65,9 @@ class CannedHub(client.Hub):
 def _count(function, *arguments):
     """Return (instructions, result) of a call, and of what it takes to call."""
     gc.collect()
-    start = mem32[_COUNTER]
+    start = soc.counter()
     result = function(*arguments)
-    return (mem32[_COUNTER] - start) * 5 // 32, result
+    return soc.instructions(soc.counter() - start), result
 
 
 def _nothing():
@@ -75,22 +75,42 @@ def _nothing():
 
 
 def _stack() -> int:
-    at = _STACK_END - _STACK_ROOM
+    at = soc.STACK_END - _STACK_ROOM
     while mem8[at] == _PAINT:
         at += 1
-    return _STACK_END - at
+    return soc.STACK_END - at
 
 
-def _with_little_heap(hub: CannedHub, leave: int) -> None:
-    """Take all heap but `leave` bytes away and connect; a MemoryError ends the program."""
+def _reading() -> coap.Message:
+    return coap.Message(
+        coap.POST, coap.path_options("readings"), b'{"c": 21.5}', coap.CON, 1, b"\1"
+    )
+
+
+def _request(oscore, response) -> None:
+    _, binding = oscore.protect_request(_reading())
+    oscore.unprotect_response(coap.decode(response), binding)
+
+
+def _with_little_heap(leave: int, step, *arguments) -> None:
+    """Take all heap but `leave` bytes away for a step; a MemoryError ends the program."""
     gc.collect()
-    ballast = bytearray(gc.mem_free() - leave)
-    hub.connect()
-    print(json.dumps({"event": "enough", "ballast": len(ballast)}))
+    ballast = None
+    size = 4096  # in pieces, as what is free may lie in pieces
+    while size:
+        try:
+            while gc.mem_free() > leave + size + 32:
+                ballast = (ballast, bytearray(size))
+        except MemoryError:
+            pass
+        size //= 2
+    step(*arguments)
+    print(json.dumps({"event": "enough", "ballast": bool(ballast)}))
 
 
 def run(options):
-    """Print one JSON line; with "leave", only tell that so much free heap is enough."""
+    """Print one JSON line; with "connect" or "request", tell that so much free heap is enough."""
+    gc.collect()
     held = gc.mem_alloc()
     bundle = json.loads(psram.bundle())
     suite = bundle["suite"]
@@ -99,11 +119,16 @@ def run(options):
     message_2 = unhexlify(options["message_2"])
     client._nonce = lambda: n_d
     hub = CannedHub(ctx, suite, message_2)
-    if "leave" in options:
-        _with_little_heap(hub, options["leave"])
+    response = unhexlify(options["response"])
+    if "connect" in options:
+        _with_little_heap(options["connect"], hub.connect)
+        return
+    if "request" in options:
+        hub.connect()
+        _with_little_heap(options["request"], _request, hub._oscore, response)
         return
 
-    told = {"event": "cost", "held": held}
+    told = {"event": "cost", "held": held, "own_aes": "skerry.aes" in sys.modules}
     none = _count(_nothing)[0]
 
     def cost(name, function, *arguments):
@@ -114,9 +139,9 @@ def run(options):
     slots = psram.Slots()
     image = slots.read(0), slots.read(1)
     before = mem_total()
-    mem32[_LEDS] = 1
+    mem32[soc.LEDS] = 1  # for who watches from outside
     cost("connect", hub.connect)
-    mem32[_LEDS] = 0
+    mem32[soc.LEDS] = 0
     told["allocated"] = mem_total() - before
     told["fingerprint"] = hub.fingerprint
     slots.write(0, image[0])
@@ -132,11 +157,9 @@ def run(options):
     parts = ("message_1", "message_2", "store", "session")
     told["handshake"] = sum([told[each] for each in parts])
 
-    path = coap.path_options("readings")
-    request = coap.Message(coap.POST, path, b'{"c": 21.5}', coap.CON, 1, b"\1")
-    outer, binding = cost("protect", session.oscore.protect_request, request)
+    outer, binding = cost("protect", session.oscore.protect_request, _reading())
     told["request"] = coap.encode(outer).hex()
-    answer = coap.decode(unhexlify(options["response"]))
+    answer = coap.decode(response)
     told["code"] = cost("unprotect", session.oscore.unprotect_response, answer, binding).code
 
     key = bytes(range(32))

@@ -1,16 +1,16 @@
-"""What survives: the board's PSRAM, which QEMU keeps in a file of the host.
+"""What survives: a part of the board's memory, which QEMU keeps in a file or fills from one.
 
 0 slot 0 | 256 slot 1 | 512 bundle, JSON, then zeros | 1024 what main.py shall do, likewise
 """
 
 import uctypes
+from soc import MEMORY
 
-_BASE = 0x21000000
 _ROOM = 512
 
 
 def _text(offset: int) -> str:
-    return str(uctypes.bytes_at(_BASE + offset, _ROOM).rstrip(b"\0"), "utf-8")
+    return str(uctypes.bytes_at(MEMORY + offset, _ROOM).rstrip(b"\0"), "utf-8")
 
 
 def bundle() -> str:
@@ -28,8 +28,8 @@ class Slots:
 
     def read(self, slot: int) -> bytes:
         """Return what the slot holds."""
-        return uctypes.bytes_at(_BASE + 256 * slot, 87)
+        return uctypes.bytes_at(MEMORY + 256 * slot, 87)
 
     def write(self, slot: int, data: bytes) -> None:
         """Fill the slot, in place."""
-        uctypes.bytearray_at(_BASE + 256 * slot, len(data))[:] = data
+        uctypes.bytearray_at(MEMORY + 256 * slot, len(data))[:] = data

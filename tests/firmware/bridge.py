@@ -1,8 +1,8 @@
 """A board in QEMU that runs the real firmware, and the bridge from its serial line to the hub.
 
-    UART 0: JSON lines      UART 1: SLIP frames  <->  UDP      PSRAM: a file, so it survives a kill
+    console: JSON lines     UART: SLIP frames  <->  UDP        memory: a file, so it survives a kill
 
-The layout of the PSRAM is that of boards/MPS2_AN385/psram.py.
+The layout of the memory is that of boards/MPS2_AN385/psram.py.
 """
 
 import json
@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-IMAGE = ROOT / "build" / "firmware" / "mps2-an385.elf"
+IMAGES = ROOT / "build" / "firmware"
+IMAGE = IMAGES / "mps2-an385.elf"
 QEMU = shutil.which("qemu-system-arm")
 
 
@@ -33,8 +34,33 @@ def built(image: Path) -> bool:
 
 
 needs_firmware = pytest.mark.skipif(
-    QEMU is None or not built(IMAGE), reason="needs QEMU and a new image: make firmware"
+    QEMU is None or not built(IMAGE), reason="needs QEMU and new images: boards/build.sh qemu"
 )
+
+
+def mps2_an385(memory: Path, image: Path = IMAGE) -> list[str | Path]:
+    """Return QEMU's arguments for a Cortex-M3; its second UART is the link."""
+    return [
+        "-M", "mps2-an385,memory-backend=mem", "-kernel", image, "-serial", "stdio",
+        "-object", f"memory-backend-file,id=mem,size=16M,mem-path={memory},share=on",
+    ]  # fmt: skip
+
+
+def without_cryptolib(memory: Path) -> list[str | Path]:
+    """The same, its firmware built without AES."""
+    return mps2_an385(memory, IMAGES / "mps2-an385-plain.elf")
+
+
+def microbit(memory: Path) -> list[str | Path]:
+    """A Cortex-M0: its one UART is the link, its memory is filled at the start and not kept."""
+    with memory.open("rb") as file:
+        (memory.parent / "loaded").write_bytes(file.read(OPTIONS + ROOM))
+    return [
+        "-M", "microbit", "-kernel", IMAGES / "microbit.elf",
+        "-global", "nrf51-soc.flash-size=1048576", "-global", "nrf51-soc.sram-size=262144",
+        "-device", "loader,file=loaded,addr=0x20030000,force-raw=on",
+    ]  # fmt: skip
+
 
 SLOT, BUNDLE, OPTIONS, ROOM, SIZE = 256, 512, 1024, 512, 16 << 20
 END, ESCAPED = b"\xc0", ((b"\xdb", b"\xdb\xdd"), (b"\xc0", b"\xdb\xdc"))
@@ -62,6 +88,7 @@ def passing(direction: str, datagram: bytes) -> bytes | None:
 class Board:
     """One emulated board: its folder is what survives, a process is one time it is on.
 
+    `machine` returns QEMU's arguments for it.
     `lines` are the JSON objects it printed, `noise` all other lines, `seen` the datagrams as
     (direction, bytes). `rule(direction, datagram)` returns what to send on, or None. `junk` is what
     the line brings before each frame to the board.
@@ -72,9 +99,11 @@ class Board:
         folder: Path,
         hub: tuple[str, int] | None = None,
         rule: Callable[[str, bytes], bytes | None] = passing,
+        machine: Callable[[Path], list[str | Path]] = mps2_an385,
     ) -> None:
         """Make a blank board."""
         self.folder = folder
+        self.machine = machine
         self.hub = hub
         self.rule = rule
         self.junk = b""
@@ -114,9 +143,7 @@ class Board:
         ours, theirs = socket.socketpair()
         self.process = subprocess.Popen(
             [
-                QEMU, "-M", "mps2-an385,memory-backend=mem",
-                "-object", f"memory-backend-file,id=mem,size=16M,mem-path={self.psram},share=on",
-                "-kernel", IMAGE, "-display", "none", "-monitor", "none", "-serial", "stdio",
+                QEMU, *self.machine(self.psram), "-display", "none", "-monitor", "none",
                 "-chardev", f"socket,id=link,fd={theirs.fileno()}", "-serial", "chardev:link",
                 "-semihosting-config", "enable=on,target=native", *arguments,
             ],

@@ -1,4 +1,4 @@
-// What ports/qemu lacks on the MPS2 board: a start of its own program, time, sleep and noise.
+// What ports/qemu lacks on its boards: a start of their own program, time, sleep and noise.
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,31 +7,91 @@
 #include "py/mphal.h"
 #include "py/runtime.h"
 #include "shared/runtime/pyexec.h"
+#include "shared/runtime/semihosting_arm.h"
 
 #define REG(address) (*(volatile uint32_t *)(address))
+
+// Interrupts are enabled, but masked: one that is pending only ends a sleep.
+#define NVIC_ISER0 REG(0xE000E100)
+#define NVIC_ICPR0 REG(0xE000E280)
+
+#if defined(QEMU_SOC_MPS2)
 
 // FPGA I/O: a counter at 25 MHz.
 #define COUNTER REG(0x40028018)
 #define TICKS_PER_US (25)
 
-// Cortex-M3 system timer, interrupt control and external interrupts.
+// The processor's timer wakes it after 10 ms.
 #define SYST_CSR REG(0xE000E010)
 #define SYST_RVR REG(0xE000E014)
 #define SYST_CVR REG(0xE000E018)
-#define NVIC_ISER0 REG(0xE000E100)
-#define NVIC_ICPR0 REG(0xE000E280)
 #define ICSR REG(0xE000ED04)
 #define ICSR_PENDSTCLR (1 << 25)
-#define TIMER_RELOAD (25000000 / 100 - 1) // 10 ms
+#define TIMER_RELOAD (25000000 / 100 - 1)
 
 #define UART1_INTSTATUS REG(0x4000500C)
 #define UART_RX_INT (2)
 #define UART1_RX_IRQ (1 << 2)
 
+static uint32_t counter(void) {
+    return COUNTER;
+}
+
+static void timer_init(void) {
+    SYST_RVR = TIMER_RELOAD;
+    SYST_CVR = 0;
+    SYST_CSR = 7; // on, with interrupt, from the processor's clock
+    NVIC_ISER0 = UART1_RX_IRQ;
+}
+
+// Sleep until a byte comes in or 10 ms have passed.
+void board_idle(void) {
+    __asm volatile ("wfi");
+    UART1_INTSTATUS = UART_RX_INT;
+    NVIC_ICPR0 = UART1_RX_IRQ;
+    ICSR = ICSR_PENDSTCLR;
+}
+
+#elif defined(QEMU_SOC_NRF51)
+
+// TIMER 0: a counter at 16 MHz, read by a capture into CC[0]; CC[1] wakes the processor.
+#define TIMER(offset) REG(0x40008000 + (offset))
+#define TICKS_PER_US (16)
+#define IRQS (1 << 2 | 1 << 8) // UART 0, TIMER 0
+
+static uint32_t counter(void) {
+    TIMER(0x040) = 1;
+    return TIMER(0x540);
+}
+
+static void timer_init(void) {
+    TIMER(0x508) = 3; // 32 bits
+    TIMER(0x510) = 0; // no prescaler
+    TIMER(0x304) = 1 << 17; // interrupt at CC[1]
+    TIMER(0x000) = 1; // start
+    NVIC_ISER0 = IRQS;
+}
+
+// Sleep until a byte comes in or 10 ms have passed.
+void board_idle(void) {
+    TIMER(0x544) = counter() + TICKS_PER_US * 10000;
+    __asm volatile ("wfi");
+    TIMER(0x144) = 0;
+    NVIC_ICPR0 = IRQS;
+}
+
+// Its only UART is the link, so what is printed goes to QEMU's console.
+mp_uint_t __wrap_mp_hal_stdout_tx_strn(const char *str, size_t len) {
+    mp_semihosting_tx_strn(str, len);
+    return len;
+}
+
+#endif
+
 static uint64_t ticks(void) {
     static uint32_t last, wraps;
-    uint32_t now = COUNTER;
-    wraps += now < last; // once in 171 s, and nothing here sleeps that long
+    uint32_t now = counter();
+    wraps += now < last; // once in 171 s or more, and nothing here sleeps that long
     last = now;
     return (uint64_t)wraps << 32 | now;
 }
@@ -46,15 +106,6 @@ mp_uint_t mp_hal_ticks_ms(void) {
 
 mp_uint_t mp_hal_ticks_cpu(void) {
     return ticks();
-}
-
-// Sleep until a byte comes in or 10 ms have passed. No interrupt is ever taken: those that are
-// pending only end the sleep.
-void board_idle(void) {
-    __asm volatile ("wfi");
-    UART1_INTSTATUS = UART_RX_INT;
-    NVIC_ICPR0 = UART1_RX_IRQ;
-    ICSR = ICSR_PENDSTCLR;
 }
 
 void mp_hal_delay_us(mp_uint_t us) {
@@ -94,9 +145,6 @@ void board_noise(unsigned char *buf, size_t n) {
 // Instead of a prompt: run the frozen main.py, then end QEMU with its status.
 int __wrap_pyexec_friendly_repl(void) {
     __asm volatile ("cpsid i");
-    SYST_RVR = TIMER_RELOAD;
-    SYST_CVR = 0;
-    SYST_CSR = 7; // on, with interrupt, from the processor's clock
-    NVIC_ISER0 = UART1_RX_IRQ;
+    timer_init();
     exit(pyexec_frozen_module("main.py", false) == 1 ? 0 : 1);
 }

@@ -9,5 +9,7 @@
 #define MICROPY_PY_RANDOM (0) // its seed is a constant here
 #undef MICROPY_PY_MACHINE_INCLUDEFILE
 #define MICROPY_PY_MACHINE_INCLUDEFILE "board_machine.h"
+#ifndef MICROPY_PY_CRYPTOLIB
 #define MICROPY_PY_CRYPTOLIB (1)
+#endif
 #define MICROPY_SSL_MBEDTLS (1)
