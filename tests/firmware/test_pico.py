@@ -1,4 +1,4 @@
-"""The Pico's image in rp2040py, over UART 1 to the real hub: two starts, one flash."""
+"""The Pico's image in rp2040py, over UART 1 to the real hub."""
 
 import asyncio
 import secrets
@@ -24,18 +24,19 @@ print(hub.era, hub.step, hub.fingerprint, hub.post("readings", {"c": 21.5}).code
 """
 
 
-def put_right() -> type:
-    """Work around two faults of the emulator; return a ring oscillator that is random.
-
-    Its own one always reads 1. Its UARTs raise their transmit interrupt for ever.
-    """
-    from rp2040py.peripherals.peripheral import BasePeripheral
+def mend_uart() -> None:
+    """Work around a fault of the emulator: its UARTs raise their transmit interrupt for ever."""
     from rp2040py.peripherals.uart import RPUART
 
     def check_interrupts(self):
         self.rp2040.set_interrupt(self.irq, bool(self._interrupt_status & self._interrupt_mask))
 
     RPUART.check_interrupts = check_interrupts
+
+
+def mend_generator(mcu) -> None:
+    """Work around another one: what urandom is made from, the ring oscillator, always reads 1."""
+    from rp2040py.peripherals.peripheral import BasePeripheral
 
     class RingOscillator(BasePeripheral):
         def read_uint32(self, offset):
@@ -44,7 +45,7 @@ def put_right() -> type:
         def write_uint32(self, offset, value):
             pass
 
-    return RingOscillator
+    mcu.peripherals[0x40060] = RingOscillator(mcu, "ROSC")
 
 
 async def carry(uart, hub) -> None:
@@ -68,20 +69,20 @@ async def carry(uart, hub) -> None:
         await asyncio.sleep(0.001)
 
 
-async def start(flash, bundle, address) -> list[str]:
+async def start(flash, bundle, address, mend=mend_generator) -> list[str]:
     """Start a Pico, copy the bundle to it if its flash is new; return what the program said."""
     from rp2040py.boards import resolve_board_spec
     from rp2040py.device import MicroPythonDevice
     from rp2040py.utils.firmware_retrieve import MICROPYTHON
 
     board = resolve_board_spec("pico", MICROPYTHON, str(IMAGE))
-    oscillator = put_right()
+    mend_uart()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hub:
         hub.connect(address)
         hub.setblocking(False)
         used = flash if flash.exists() else None
         async with MicroPythonDevice(board=board, filesystem=used) as pico:
-            pico.mcu.peripherals[0x40060] = oscillator(pico.mcu, "ROSC")
+            mend(pico.mcu)
             carrier = asyncio.create_task(carry(pico.mcu.uart[1], hub))
             for name in () if used else ("skerry.json", "skerry.0"):
                 data = (bundle / name).read_bytes()
@@ -101,3 +102,26 @@ def test_two_starts(hub, tmp_path):
         row = hub.row("pico-1")
         assert said == ["0", str(step), row["session_fingerprint"], "68"]
         assert row["readings"] == step + 1
+    assert "generator" not in hub.log.read_text()
+
+
+def test_broken_generator(hub, tmp_path):
+    """As the emulator has it, urandom returns one byte for ever: the hub is told, and works on."""
+    bundle = hub.enroll("pico-1")
+    said = asyncio.run(start(tmp_path / "flash", bundle, hub.address, mend=lambda mcu: None))
+    row = hub.row("pico-1")
+    assert said == ["0", "0", row["session_fingerprint"], "68"]
+    assert row["readings"] == 1
+    warning = "pico-1: its random number generator is broken: replace this board"
+    assert hub.log.read_text().count(warning) == 1
+
+
+def test_no_secret_in_the_image(hub):
+    """What makes a board this one is in its bundle alone: the image is the same for all."""
+    record = (hub.enroll("pico-1") / "skerry.0").read_bytes()
+    blocks = IMAGE.read_bytes()
+    image = b"".join(blocks[at + 32 : at + 288] for at in range(0, len(blocks), 512))  # of UF2
+    assert b"skerry_device/client.py" in image  # a secret would be seen like this
+    for at in range(15, 79, 8):  # CK and the next RK
+        assert any(record[at : at + 8])
+        assert record[at : at + 8] not in image
