@@ -9,8 +9,8 @@ import time
 import pytest
 
 from skerry_hub.errors import DuplicateDevice, NotInitialised, StoreError, UnknownDevice
-from skerry_hub.store import NewDevice
-from skerry_hub.store.sqlite import SqliteStore, create
+from skerry_hub.store import NewDevice, replacement
+from skerry_hub.store.sqlite import SCHEMA_VERSION, SqliteStore, create
 
 PID = b"pid--0"  # of the expected epoch (0, 0)
 ERAS = [(b"era-%02d" % era, era) for era in range(1, 17)]
@@ -291,7 +291,7 @@ def test_files_that_are_no_store_are_refused(tmp_path, path):
     with pytest.raises(StoreError, match="restore it from a backup"):
         SqliteStore(tmp_path / "text.db")
     with sqlite3.connect(path) as db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     with pytest.raises(StoreError, match="newer skerry"):
         SqliteStore(path)
 
@@ -308,3 +308,65 @@ def test_the_database_and_its_journal_are_their_owners_alone(store, path):
     store.next_start()
     modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
     assert modes == {"skerry.db": 0o600, "skerry.db-wal": 0o600, "skerry.db-shm": 0o600}
+
+
+def flashed(store, name, chip, pid, state="pending", key=None):
+    device = NewDevice(name, "", 0, 0, 0, b"sealed", "f00d", 1.0, state, chip, "PICO", "a", key)
+    return store.enroll(device, [(pid, 0)])
+
+
+def test_a_pending_device_is_not_answered_until_it_is_active(store):
+    flashed(store, "lamp", "c1", b"pid--1")
+    assert store.candidates(b"pid--1") == []
+    assert [each.name for each in store.of_chip("c1")] == ["lamp"]
+    assert store.keys("lamp").chain == b"sealed"
+    assert store.activate("lamp")
+    assert [each.name for each in store.candidates(b"pid--1")] == ["lamp"]
+    assert not store.activate("lamp")
+    device = store.device("lamp")
+    assert (device.state, device.chip, device.board, device.tags) == ("active", "c1", "PICO", "a")
+
+
+def test_a_pending_device_can_be_forgotten_and_an_active_one_not(store):
+    flashed(store, "lamp", "c1", b"pid--1")
+    store.discard("lamp")
+    assert store.device("lamp") is None
+    flashed(store, "lamp", "c1", b"pid--1", "active")
+    store.discard("lamp")
+    assert store.device("lamp").state == "active"
+
+
+def test_a_chip_is_one_active_device(store):
+    flashed(store, "lamp", "c1", b"pid--1", "active")
+    flashed(store, "door", "c1", b"pid--2")
+    with pytest.raises(DuplicateDevice, match="lamp"):
+        store.activate("door")
+    assert store.device("door").state == "pending"
+    flashed(store, "gate", "c2", b"pid--3", "active")
+    with pytest.raises(DuplicateDevice, match="lamp"):
+        store.describe("gate", "c1", "")
+    store.describe("gate", "c3", "PICO_W")
+    assert store.device("gate").board == "PICO_W"
+    store.revoke("lamp")
+    assert store.activate("door")
+
+
+def test_a_key_is_one_devices(store):
+    flashed(store, "lamp", "c1", b"pid--1", key=b"k1")
+    with pytest.raises(DuplicateDevice, match="key"):
+        flashed(store, "door", "c2", b"pid--2", key=b"k1")
+    assert store.device("door") is None
+
+
+def test_a_replacement_takes_the_id_and_the_history(store):
+    former = flashed(store, "lamp", "c1", b"pid--1", "active")
+    store.add_reading(former, 1.0, "readings", None, b"x")
+    flashed(store, replacement("lamp"), "c1", b"pid--2")
+    assert [each.state for each in store.of_chip("c1")] == ["pending", "active"]
+    assert len(store.candidates(b"pid--1")) == 1
+    assert store.activate(replacement("lamp"))
+    assert store.candidates(b"pid--1") == []
+    lamp = store.device("lamp")
+    assert (lamp.state, lamp.readings) == ("active", 1)
+    assert store.revoked() == [former]
+    assert store.device(f"lamp~{former}").readings == 0

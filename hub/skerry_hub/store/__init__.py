@@ -15,7 +15,10 @@ from skerry_hub.errors import DuplicateDevice, UnknownDevice
 
 @dataclass(frozen=True)
 class NewDevice:
-    """A device to enrol. `fingerprint` is of its provisioned key."""
+    """A device to enrol. `fingerprint` is of its provisioned key, `key_check` a keyed hash of it.
+
+    It is "pending" while its board is being flashed; `chip` is that board's unique id.
+    """
 
     name: str
     label: str
@@ -25,6 +28,11 @@ class NewDevice:
     chain: bytes = field(repr=False)
     fingerprint: str
     enrolled_at: float
+    state: str = "active"
+    chip: str | None = None
+    board: str = ""
+    tags: str = ""
+    key_check: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,9 @@ class Device:
     enrolled_at: float
     seen_at: float | None
     readings: int
+    chip: str | None
+    board: str
+    tags: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,19 @@ class Reading:
     path: str
     format: int | None
     payload: bytes
+
+
+_REPLACEMENT = "~new"  # no id has a tilde
+
+
+def replacement(name: str) -> str:
+    """Return the name that what is to replace a device has until it is active."""
+    return name + _REPLACEMENT
+
+
+def replaces(name: str) -> str | None:
+    """Return the id that a pending device is to take over, if it is to."""
+    return name.removesuffix(_REPLACEMENT) if name.endswith(_REPLACEMENT) else None
 
 
 def duplicate(holder: Device) -> DuplicateDevice:
@@ -124,7 +148,30 @@ class Store(Protocol):
         """Erase the pending epoch and note its session, if `pid` is what is pending."""
 
     def enroll(self, device: NewDevice, pseudonyms: Iterable[tuple[bytes, int]]) -> int:
-        """Add a device with its pseudonyms (pid, era); return its number. Or DuplicateDevice."""
+        """Add a device with its pseudonyms (pid, era); return its number.
+
+        Raises DuplicateDevice if another one has its id or its key.
+        """
+
+    def keys(self, name: str) -> Candidate | None:
+        """Return what is stored of a device's keys, whatever its state; `pid_era` is its era."""
+
+    def of_chip(self, chip: str) -> list[Device]:
+        """Return who lives on a chip: devices being flashed, then the active one."""
+
+    def describe(self, name: str, chip: str, board: str) -> None:
+        """Note what a device runs on. Raises UnknownDevice or DuplicateDevice."""
+
+    def activate(self, name: str) -> bool:
+        """Make a pending device an active one; False if that was done before.
+
+        A replacement takes the id and the readings of the device that it replaces; that one is
+        revoked and becomes ID~number. Raises UnknownDevice, or DuplicateDevice if its chip is
+        another's.
+        """
+
+    def discard(self, name: str) -> None:
+        """Forget a device that is still pending. Raises UnknownDevice."""
 
     def device(self, name: str) -> Device | None:
         """Return the device with this id."""

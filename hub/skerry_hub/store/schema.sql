@@ -1,6 +1,6 @@
 -- What the hub remembers. `chain` and `pending_key` are sealed (vault.py): no key is in clear here.
 
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,             -- 'hub', 'row_key', 'starts'
@@ -11,7 +11,7 @@ CREATE TABLE device (
     id                  INTEGER PRIMARY KEY,
     name                TEXT NOT NULL UNIQUE,       -- the id in the protocol
     label               TEXT NOT NULL,              -- for people
-    state               TEXT NOT NULL CHECK (state IN ('active', 'revoked')),
+    state               TEXT NOT NULL CHECK (state IN ('pending', 'active', 'revoked')),
     suite               INTEGER NOT NULL,
     era                 INTEGER NOT NULL,           -- the expected epoch
     step                INTEGER NOT NULL,
@@ -24,8 +24,18 @@ CREATE TABLE device (
     session_step        INTEGER,
     enrolled_at         REAL NOT NULL,              -- seconds since 1970, as all times
     seen_at             REAL,
+    chip                TEXT,                       -- its board's unique id, if it was flashed
+    board               TEXT NOT NULL DEFAULT '',   -- what board that is
+    tags                TEXT NOT NULL DEFAULT '',   -- words for people, by spaces
+    key_check           BLOB,                       -- keyed hash of K0: no two devices share one
     CHECK ((pending_pid IS NULL) = (pending_key IS NULL))
 ) STRICT;
+
+CREATE UNIQUE INDEX device_by_chip ON device (chip) WHERE state = 'active';
+
+CREATE INDEX pending_by_chip ON device (chip) WHERE state = 'pending';
+
+CREATE UNIQUE INDEX device_by_key ON device (key_check);
 
 -- By pseudonym first: message 1 is looked up in one step, whatever the number of devices.
 CREATE TABLE pseudonym (

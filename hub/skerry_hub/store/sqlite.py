@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from skerry_hub.errors import NotInitialised, StoreError
-from skerry_hub.store import Candidate, Device, NewDevice, Reading, duplicate, named
+from skerry_hub.errors import DuplicateDevice, NotInitialised, StoreError
+from skerry_hub.store import Candidate, Device, NewDevice, Reading, duplicate, named, replaces
+from skerry_hub.store.migrations import migrate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BUSY_S = 5.0  # how long to wait for another process's transaction
 
 _REMEDIES = {
@@ -33,10 +34,14 @@ _CANDIDATES = """
     FROM pseudonym AS p JOIN device AS d ON d.id = p.device
     WHERE p.pid = ? AND d.state = 'active'
 """
+_KEYS = """
+    SELECT id, name, suite, era, step, chain, pending_pid, pending_key, era
+    FROM device WHERE name = ?
+"""
 _DEVICES = """
     SELECT id, name, label, state, suite, era, step, fingerprint, session_fingerprint,
            session_era, session_step, enrolled_at, seen_at,
-           (SELECT count(*) FROM reading WHERE reading.device = device.id)
+           (SELECT count(*) FROM reading WHERE reading.device = device.id), chip, board, tags
     FROM device
 """
 _READINGS = """
@@ -94,6 +99,9 @@ class SqliteStore:
         with _edge(path):
             self._db = _connect(path)
             version = _version(self._db)
+            if 0 < version < SCHEMA_VERSION:
+                migrate(self._db, SCHEMA_VERSION)
+                version = SCHEMA_VERSION
         if version == SCHEMA_VERSION:
             return
         self._db.close()
@@ -178,14 +186,69 @@ class SqliteStore:
             holder = self.device(device.name)
             if holder is not None:
                 raise duplicate(holder)
+            if self._read("SELECT 1 FROM device WHERE key_check = ?", device.key_check):
+                raise DuplicateDevice("another device has this very key: every one needs its own")
             number = db.execute(
                 "INSERT INTO device (name, label, state, suite, era, step, chain, fingerprint,"
-                " enrolled_at) VALUES (?, ?, 'active', ?, ?, ?, ?, ?, ?)",
-                (device.name, device.label, device.suite, device.era, device.step, device.chain,
-                 device.fingerprint, device.enrolled_at),
+                " enrolled_at, chip, board, tags, key_check)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (device.name, device.label, device.state, device.suite, device.era, device.step,
+                 device.chain, device.fingerprint, device.enrolled_at, device.chip, device.board,
+                 device.tags, device.key_check),
             ).lastrowid  # fmt: skip
             self._learn(number or 0, pseudonyms)
         return number or 0
+
+    def keys(self, name: str) -> Candidate | None:
+        return next((Candidate(*row) for row in self._read(_KEYS, name)), None)
+
+    def of_chip(self, chip: str) -> list[Device]:
+        return [
+            Device(*row)
+            for state in ("pending", "active")
+            for row in self._read(_DEVICES + f"WHERE state = '{state}' AND chip = ?", chip)
+        ]
+
+    def describe(self, name: str, chip: str, board: str) -> None:
+        with self._writing() as db:
+            self._refuse_second_device(chip, named(self, name).id)
+            db.execute("UPDATE device SET chip = ?, board = ? WHERE name = ?", (chip, board, name))
+
+    def activate(self, name: str) -> bool:
+        with self._writing() as db:
+            device = named(self, name)
+            if device.state != "pending":
+                return False
+            final = replaces(name) or name
+            if final != name:
+                former = named(self, final)
+                self._revoke(former.id)
+                db.execute(
+                    "UPDATE device SET name = ? WHERE id = ?", (f"{final}~{former.id}", former.id)
+                )
+                db.execute(
+                    "UPDATE reading SET device = ? WHERE device = ?", (device.id, former.id)
+                )
+            if device.chip is not None:
+                self._refuse_second_device(device.chip, device.id)
+            db.execute(
+                "UPDATE device SET state = 'active', name = ? WHERE id = ?", (final, device.id)
+            )
+        self.scrub()
+        return True
+
+    def _refuse_second_device(self, chip: str, device: int) -> None:
+        holders = [each for each in self.of_chip(chip) if each.state == "active"]
+        if any(each.id != device for each in holders):
+            raise DuplicateDevice(f"this chip is {holders[0].name} already: choose --replace")
+
+    def discard(self, name: str) -> None:
+        with self._writing() as db:
+            device = named(self, name)
+            if device.state == "pending":
+                db.execute("DELETE FROM pseudonym WHERE device = ?", (device.id,))
+                db.execute("DELETE FROM device WHERE id = ?", (device.id,))
+        self.scrub()
 
     def device(self, name: str) -> Device | None:
         return next((Device(*row) for row in self._read(_DEVICES + "WHERE name = ?", name)), None)
@@ -194,18 +257,21 @@ class SqliteStore:
         return [Device(*row) for row in self._read(_DEVICES + "ORDER BY id")]
 
     def revoke(self, name: str) -> bool:
-        with self._writing() as db:
+        with self._writing():
             device = named(self, name)
             if device.state == "revoked":
                 return False
-            db.execute(
-                "UPDATE device SET state = 'revoked', chain = x'', pending_pid = NULL,"
-                " pending_key = NULL WHERE id = ?",
-                (device.id,),
-            )
-            db.execute("DELETE FROM pseudonym WHERE device = ?", (device.id,))
+            self._revoke(device.id)
         self.scrub()
         return True
+
+    def _revoke(self, device: int) -> None:
+        self._db.execute(
+            "UPDATE device SET state = 'revoked', chain = x'', pending_pid = NULL,"
+            " pending_key = NULL WHERE id = ?",
+            (device,),
+        )
+        self._db.execute("DELETE FROM pseudonym WHERE device = ?", (device,))
 
     def revoked(self) -> list[int]:
         return [row[0] for row in self._read("SELECT id FROM device WHERE state = 'revoked'")]
