@@ -12,6 +12,7 @@ HMAC is HMAC-SHA-256, | joins bytes, all keys have 32 bytes.
     tag_1       = HMAC(EK, 10 | CTX | header_1 | PID | N_D)[:t]
     tag_2       = HMAC(EK, 11 | CTX | header_1 | PID | N_D | header_2 | N_H | T)[:t]
     MS          = HMAC(EK, 12 | CTX | header_1 | PID | N_D | header_2 | N_H)
+    proof       = HMAC(EK, 13 | CTX | challenge)  the device's answer while it is provisioned
     exported    = HKDF-Expand(MS, 00 or 01 | len(label) | label | context, length)
 
 CTX names the protocol, the suite and both ends, so no key or tag of one pair means anything to
@@ -77,6 +78,11 @@ def tag_2(ek: bytes, ctx: bytes, signed_1: bytes, signed_2: bytes, length: int) 
 def session_secret(ek: bytes, ctx: bytes, signed_1: bytes, header_2: int, n_h: bytes) -> bytes:
     """MS, 32 bytes: what both ends share after the handshake."""
     return hmac_sha256(ek, b"\x12" + ctx + signed_1 + bytes((header_2,)) + n_h)
+
+
+def proof(ek: bytes, ctx: bytes, challenge: bytes) -> bytes:
+    """Return what shows that a device holds its epoch's key: 32 bytes for 16 of a challenge."""
+    return hmac_sha256(ek, b"\x13" + ctx + challenge)
 
 
 def oscore_secrets(secret: bytes) -> tuple[bytes, bytes, bytes]:

@@ -13,6 +13,7 @@ from skerry.wire import SUITES
 from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError
+from skerry_hub.flash import parsers
 from skerry_hub.store import Device, Reading, Store, named
 from skerry_hub.store.sqlite import SqliteStore
 
@@ -91,6 +92,8 @@ def _add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     sim.add_argument("count", type=int, metavar="N", help="how many devices")
     sim.add_argument("--readings", type=int, default=5, metavar="N", help="of each (5)")
     sim.add_argument("--interval", type=int, default=1000, metavar="MS", help="between two (1000)")
+
+    parsers.add(command)
 
     gone = command("revoke", _revoke, "Erase a device's keys and end its session.")
     gone.add_argument("name")

@@ -16,7 +16,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,9 +153,8 @@ def enroll(
 
     Raises BadName, DuplicateDevice, or BundleError if something is in the bundle's place.
     """
-    name = _checked(name) if name else _random_name("d-")
-    if not label.isprintable():
-        raise BadName("a label is one line of printable characters")
+    name = device_id(name)
+    check_label(label)
     with _bundles(hub) as finished:
         if name in finished:
             return finished[name]
@@ -165,19 +164,41 @@ def enroll(
         place = hub.bundles / name
         if place.exists():
             raise BundleError(f"{place} is of no device enrolled here: move it away first")
-        chain, fingerprint = _new_chain(suite, name, hub.id)
-        bundle = Bundle(name, hub.id, address, suite, fingerprint)
+        device, chain = new_device(hub, name, new_master_key(), label=label, suite=suite)
+        bundle = Bundle(name, hub.id, address, suite, device.fingerprint)
         unfinished = _write_bundle(hub.bundles / (_UNFINISHED + name), bundle, chain)
-        first = (schedule.pseudonym(chain.chain_key), chain.era)
-        hub.store.enroll(
-            NewDevice(
-                name, label, suite, chain.era, chain.step,
-                hub.vault.seal(b"chain", name.encode(), chain.pack()), fingerprint, time.time(),
-            ),
-            [first, *recovery_pseudonyms(chain, RECOVERY_ERAS)],
-        )  # fmt: skip
+        hub.store.enroll(device, pseudonyms(chain))
         _put_in_place(unfinished, place)
-    return Enrolled(name, label, fingerprint, place)
+    return Enrolled(name, label, device.fingerprint, place)
+
+
+def new_device(
+    hub: Hub, name: str, master_key: bytes, *, label: str = "", suite: int = 0
+) -> tuple[NewDevice, Chain]:
+    """Return the row of a device with this K0, 32 bytes, and its chain at the first epoch."""
+    ctx = schedule.context(suite, name.encode(), hub.id.encode())
+    chain = Chain.start(master_key, ctx)
+    sealed = hub.vault.seal(b"chain", name.encode(), chain.pack())
+    fingerprint = hmac_sha256(master_key, b"fingerprint" + ctx)[:4].hex()
+    check = hub.vault.key_check(master_key)
+    return NewDevice(
+        name, label, suite, chain.era, chain.step, sealed, fingerprint, time.time(),
+        key_check=check,
+    ), chain  # fmt: skip
+
+
+def new_master_key() -> bytes:
+    """Return a new K0 of 32 bytes; raise HubError if the generator is seen to be broken."""
+    master_key = os.urandom(_KEY_LENGTH)
+    if master_key == os.urandom(_KEY_LENGTH):
+        raise HubError("this machine's random number generator repeats itself: no key is made")
+    return master_key
+
+
+def pseudonyms(chain: Chain) -> list[tuple[bytes, int]]:
+    """Return all (pseudonym, era) that a device at this epoch is found by."""
+    first = (schedule.pseudonym(chain.chain_key), chain.era)
+    return [first, *recovery_pseudonyms(chain, RECOVERY_ERAS)]
 
 
 def recovery_pseudonyms(chain: Chain, eras: int) -> list[tuple[bytes, int]]:
@@ -187,6 +208,17 @@ def recovery_pseudonyms(chain: Chain, eras: int) -> list[tuple[bytes, int]]:
         chain = chain.next_era()
         found.append((schedule.pseudonym(chain.chain_key), chain.era))
     return found
+
+
+def shred_bundle(hub: Hub, name: str) -> None:
+    """Remove a bundle whose key is on its board; on a disk that overwrites in place, for good."""
+    place = hub.bundles / name
+    if place.is_dir():
+        key = place / "skerry.0"
+        with suppress(FileNotFoundError), key.open("r+b") as file:
+            file.write(bytes(key.stat().st_size))
+            os.fsync(file.fileno())
+        shutil.rmtree(place)
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -213,16 +245,6 @@ def check_bundle(folder: Path, hub_id: str) -> Bundle:
             " enrol the device here or use that hub's --data"
         )
     return bundle
-
-
-def _new_chain(suite: int, name: str, hub: str) -> tuple[Chain, str]:
-    """Return the chain of a new master key, and the key's fingerprint; the key is forgotten."""
-    ctx = schedule.context(suite, name.encode(), hub.encode())
-    master_key = os.urandom(_KEY_LENGTH)
-    if master_key == os.urandom(_KEY_LENGTH):
-        raise HubError("this machine's random number generator repeats itself: no key is made")
-    fingerprint = hmac_sha256(master_key, b"fingerprint" + ctx)[:4].hex()
-    return Chain.start(master_key, ctx), fingerprint
 
 
 @contextmanager
@@ -254,6 +276,19 @@ def _finish(hub: Hub, unfinished: Path) -> Enrolled | None:
 def _write_bundle(folder: Path, bundle: Bundle, chain: Chain) -> Path:
     """Write a bundle, synced to the disk."""
     folder.mkdir(mode=0o700)
+    for name, content in bundle_files(bundle, chain).items():
+        write_private(folder / name, content)
+    _sync(folder)
+    return folder
+
+
+def bundle_files(bundle: Bundle, chain: Chain) -> dict[str, bytes]:
+    """Return what stands in a bundle: skerry.json, without a key, and skerry.0, the key."""
+    return {"skerry.json": description(bundle), "skerry.0": record.pack(1, chain.pack())}
+
+
+def description(bundle: Bundle) -> bytes:
+    """Return skerry.json: what a device has to know beside its key."""
     said = {
         "device": bundle.device,
         "hub": bundle.hub,
@@ -261,10 +296,7 @@ def _write_bundle(folder: Path, bundle: Bundle, chain: Chain) -> Path:
         "suite": bundle.suite,
         "fingerprint": bundle.fingerprint,
     }
-    write_private(folder / "skerry.json", json.dumps(said).encode() + b"\n")
-    write_private(folder / "skerry.0", record.pack(1, chain.pack()))
-    _sync(folder)
-    return folder
+    return json.dumps(said).encode() + b"\n"
 
 
 def _put_in_place(unfinished: Path, place: Path) -> None:
@@ -302,6 +334,17 @@ def _checked(name: str) -> str:
             " of which the first is a letter or digit"
         )
     return name
+
+
+def device_id(name: str | None) -> str:
+    """Return an id for a device, given or made up; raise BadName."""
+    return _checked(name) if name else _random_name("d-")
+
+
+def check_label(label: str) -> None:
+    """Raise BadName unless this can be a label."""
+    if not label.isprintable():
+        raise BadName("a label is one line of printable characters")
 
 
 def _random_name(prefix: str) -> str:

@@ -10,6 +10,8 @@ HubError
     DuplicateDevice     an id that a device has
     UnknownDevice       an id that no device has
     BundleError         a provisioning bundle
+    BoardError          a board: not found, silent, not fit, or not the one that is meant
+    BadKey              a key that no device may have
 
 No text ever holds a key.
 """
@@ -53,3 +55,11 @@ class UnknownDevice(HubError):
 
 class BundleError(HubError):
     """A provisioning bundle is damaged, in the way, or another hub's."""
+
+
+class BoardError(HubError):
+    """A board is not there, does not answer, is not fit, or is not the one that is meant."""
+
+
+class BadKey(HubError):
+    """A key is no secret of one device alone."""

@@ -60,6 +60,13 @@ class Vault:
                 " restore the database from a backup or enrol the device again"
             ) from None
 
+    def key_check(self, master_key: bytes) -> bytes:
+        """Return 16 bytes that are the same for the same K0, and tell nothing without the KEK.
+
+        They are the synthetic IV of AES-SIV, a pseudorandom function of what it seals.
+        """
+        return self._cipher.encrypt(master_key, [b"key check"])[:_TAG_LENGTH]
+
 
 def new_row_key(kek: bytes, hub: str) -> bytes:
     """Make a row key and return it wrapped, 48 bytes; a Vault unwraps it."""

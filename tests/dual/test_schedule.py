@@ -91,5 +91,6 @@ def test_labels_are_apart():
         schedule.tag_2(key, b"", b"", b"", 6),
         schedule.session_secret(key, b"", b"", 0, b"")[:6],
         schedule.oscore_secrets(key)[0][:6],
+        schedule.proof(key, b"", b"")[:6],
     ]
-    assert len(set(made)) == 9
+    assert len(set(made)) == 10

@@ -338,17 +338,17 @@ def test_a_pending_device_can_be_forgotten_and_an_active_one_not(store):
 
 def test_a_chip_is_one_active_device(store):
     flashed(store, "lamp", "c1", b"pid--1", "active")
-    flashed(store, "door", "c1", b"pid--2")
-    with pytest.raises(DuplicateDevice, match="lamp"):
-        store.activate("door")
-    assert store.device("door").state == "pending"
     flashed(store, "gate", "c2", b"pid--3", "active")
     with pytest.raises(DuplicateDevice, match="lamp"):
         store.describe("gate", "c1", "")
     store.describe("gate", "c3", "PICO_W")
     assert store.device("gate").board == "PICO_W"
-    store.revoke("lamp")
+    flashed(store, "door", "c1", b"pid--2")
     assert store.activate("door")
+    assert [each.state for each in map(store.device, ("lamp", "gate", "door"))] == [
+        "revoked", "active", "active"
+    ]  # fmt: skip
+    assert store.candidates(b"pid--1") == []
 
 
 def test_a_key_is_one_devices(store):

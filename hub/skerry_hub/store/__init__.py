@@ -166,8 +166,7 @@ class Store(Protocol):
         """Make a pending device an active one; False if that was done before.
 
         A replacement takes the id and the readings of the device that it replaces; that one is
-        revoked and becomes ID~number. Raises UnknownDevice, or DuplicateDevice if its chip is
-        another's.
+        revoked and becomes ID~number. So is who else was active on its chip. Raises UnknownDevice.
         """
 
     def discard(self, name: str) -> None:

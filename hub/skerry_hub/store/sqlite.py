@@ -211,8 +211,13 @@ class SqliteStore:
 
     def describe(self, name: str, chip: str, board: str) -> None:
         with self._writing() as db:
-            self._refuse_second_device(chip, named(self, name).id)
-            db.execute("UPDATE device SET chip = ?, board = ? WHERE name = ?", (chip, board, name))
+            device = named(self, name)
+            for holder in self.of_chip(chip):
+                if holder.state == "active" and holder.id != device.id:
+                    raise DuplicateDevice(f"chip {chip} is {holder.name} already")
+            db.execute(
+                "UPDATE device SET chip = ?, board = ? WHERE id = ?", (chip, board, device.id)
+            )
 
     def activate(self, name: str) -> bool:
         with self._writing() as db:
@@ -229,18 +234,14 @@ class SqliteStore:
                 db.execute(
                     "UPDATE reading SET device = ? WHERE device = ?", (device.id, former.id)
                 )
-            if device.chip is not None:
-                self._refuse_second_device(device.chip, device.id)
+            for holder in self.of_chip(device.chip or ""):
+                if holder.state == "active":  # its board is another device now
+                    self._revoke(holder.id)
             db.execute(
                 "UPDATE device SET state = 'active', name = ? WHERE id = ?", (final, device.id)
             )
         self.scrub()
         return True
-
-    def _refuse_second_device(self, chip: str, device: int) -> None:
-        holders = [each for each in self.of_chip(chip) if each.state == "active"]
-        if any(each.id != device for each in holders):
-            raise DuplicateDevice(f"this chip is {holders[0].name} already: choose --replace")
 
     def discard(self, name: str) -> None:
         with self._writing() as db:

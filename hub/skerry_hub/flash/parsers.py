@@ -1,0 +1,54 @@
+"""The commands around boards, for cli.py. What they do is imported when it is asked for."""
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+
+from skerry.wire import SUITES
+from skerry_hub.config import Config
+from skerry_hub.errors import HubError
+
+Command = Callable[
+    [str, Callable[[Config, argparse.Namespace], int], str], argparse.ArgumentParser
+]
+
+_OURS = {"mpremote", "serial", "littlefs", "segno", "fpdf"}
+
+
+def _later(module: str) -> Callable[[Config, argparse.Namespace], int]:
+    """Return what runs `run` of a module, whose imports an extra of ours brings along."""
+
+    def call(config: Config, args: argparse.Namespace) -> int:
+        try:
+            loaded = import_module("skerry_hub.flash." + module)
+        except ModuleNotFoundError as error:
+            if error.name not in _OURS:
+                raise
+            raise HubError(f"no {error.name} found: pip install 'skerry[flash]'") from None
+        status: int = loaded.run(config, args)
+        return status
+
+    return call
+
+
+def add(command: Command) -> None:
+    """Add the commands."""
+    _flash(command)
+
+
+def _flash(command: Command) -> None:
+    flash = command("flash", _later("command"), "Make the board on a serial port a device.")
+    flash.add_argument("name", nargs="?", help="the device's id (one is made up otherwise)")
+    flash.add_argument("--port", metavar="PORT", help="/dev/..., COM3, id:SERIAL or unix:FOLDER")
+    flash.add_argument("--label", default="", help="a text for people")
+    flash.add_argument("--tag", action="append", default=[], help="a word for people; repeatable")
+    flash.add_argument("--address", metavar="HOST:PORT", help="where the device finds the hub")
+    flash.add_argument("--suite", type=int, choices=range(len(SUITES)))
+    flash.add_argument("--main", metavar="FILE", help="the board's program, copied as main.py")
+    flash.add_argument(
+        "--replace", metavar="NAME", action="append", default=[],
+        help="the device that loses its key, on this board or elsewhere; repeatable",
+    )  # fmt: skip
+    flash.add_argument("--chip", metavar="ID", help="for a chip that has no id of its own")
+    flash.add_argument("--dry-run", action="store_true", help="tell what would be done")
+    flash.add_argument("--no-restart", action="store_true", help="leave it in its REPL")
