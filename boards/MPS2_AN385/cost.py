@@ -108,7 +108,7 @@ def _with_little_heap(leave: int, step, *arguments) -> None:
     print(json.dumps({"event": "enough", "ballast": bool(ballast)}))
 
 
-def run(options):
+def run(options):  # noqa: PLR0915 - one measurement after the other
     """Print one JSON line; with "connect" or "request", tell that so much free heap is enough."""
     gc.collect()
     held = gc.mem_alloc()

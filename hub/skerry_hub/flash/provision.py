@@ -17,7 +17,7 @@ from skerry.errors import Exhausted
 from skerry.primitives import equal
 from skerry.responder import RECOVERY_ERAS
 from skerry_hub import enrolment
-from skerry_hub.config import Endpoint
+from skerry_hub.endpoints import Endpoint
 from skerry_hub.errors import BoardError
 from skerry_hub.flash import library
 from skerry_hub.flash.board import Board, Firmware, printable
