@@ -20,19 +20,15 @@ class Chain:
     """CK_a,s and RK_a+1 at the epoch (era a, step s)."""
 
     def __init__(self, era: int, step: int, chain_key: bytes, next_root: bytes) -> None:
-        """Take the position and two keys of 32 bytes; `start` and `unpack` are the usual ways."""
+        """Take the position and two keys of 32 bytes; `of_root` and `unpack` make one, too."""
         self.era = era
         self.step = step
         self.chain_key = chain_key
         self._next_root = next_root
 
     @staticmethod
-    def start(master_key: bytes, ctx: bytes) -> "Chain":
-        """Return epoch (0, 0) of a new master key of 32 bytes, which the caller then forgets."""
-        return Chain._of_root(0, schedule.root_key(master_key, ctx))
-
-    @staticmethod
-    def _of_root(era: int, root: bytes) -> "Chain":
+    def of_root(era: int, root: bytes) -> "Chain":
+        """Return the first epoch of an era from its root key."""
         return Chain(era, 0, schedule.first_chain_key(root), schedule.next_root_key(root))
 
     def next_step(self) -> "Chain":
@@ -46,7 +42,7 @@ class Chain:
         """Return the first epoch of the next era; raise Exhausted after the last one."""
         if self.era == MAX_ERA:
             raise Exhausted("chain at its end: provision again")
-        return Chain._of_root(self.era + 1, self._next_root)
+        return Chain.of_root(self.era + 1, self._next_root)
 
     def pack(self) -> bytes:
         """Return era 4 | step 4 | CK 32 | next RK 32 = 72 bytes."""

@@ -28,8 +28,6 @@ URI_PORT = const(7)
 OSCORE = const(9)
 URI_PATH = const(11)
 CONTENT_FORMAT = const(12)
-PROXY_URI = const(35)
-PROXY_SCHEME = const(39)
 
 
 class Message:
@@ -57,13 +55,6 @@ class Message:
             if each == number:
                 return value
         return None
-
-    def path(self) -> str:
-        """Return the Uri-Path joined by '/', without a leading one; raise Malformed."""
-        try:
-            return "/".join([str(v, "utf-8") for n, v in self.options if n == URI_PATH])
-        except ValueError:
-            raise Malformed("Uri-Path") from None
 
 
 def path_options(path: str) -> list[tuple[int, bytes]]:

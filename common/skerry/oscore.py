@@ -17,8 +17,9 @@ _ID_CONTEXT_FLAG = const(0x10)
 _RESERVED_FLAGS = const(0xE0)
 _PARTIAL_IVS = const(0x10000000000)  # section 7.2.1: 0 to 2^40 - 1
 
-# Class U options stay outside (section 4.1, figure 5); all others are encrypted.
-_OUTER_OPTIONS = (coap.URI_HOST, coap.URI_PORT, coap.OSCORE, coap.PROXY_URI, coap.PROXY_SCHEME)
+# Class U options stay outside (section 4.1, figure 5); all others are encrypted: Uri-Host,
+# Uri-Port, OSCORE, Proxy-Uri, Proxy-Scheme.
+_OUTER_OPTIONS = (3, 7, 9, 35, 39)
 
 # COSE algorithm: tag length and CBOR. AES-CCM-16-64-128 and AES-CCM-16-128-128.
 _ALGORITHMS = {10: (8, b"\x0a"), 30: (16, b"\x18\x1e")}

@@ -5,12 +5,23 @@ CPython. Both give `const`, `equal(a, b)` in constant time, `hmac_sha256(key, me
 `AesCcm(key, tag_length)` with seal and open.
 """
 
+# fmt: off - one import each: an __all__, or more imports, cost flash
+# ruff: noqa: I001, PLC0414
 try:
-    from skerry.backend_cpython import AesCcm, const, equal, hmac_sha256
+    from skerry.backend_cpython import (
+        AesCcm as AesCcm,
+        const as const,
+        equal as equal,
+        hmac_sha256 as hmac_sha256,
+    )
 except ImportError:
-    from skerry.backend_micropython import AesCcm, const, equal, hmac_sha256  # type: ignore
-
-__all__ = ["AesCcm", "const", "equal", "hkdf_expand", "hkdf_extract", "hmac_sha256"]
+    from skerry.backend_micropython import (  # type: ignore
+        AesCcm as AesCcm,
+        const as const,
+        equal as equal,
+        hmac_sha256 as hmac_sha256,
+    )
+# fmt: on
 
 
 def hkdf_extract(salt: bytes, key_material: bytes) -> bytes:

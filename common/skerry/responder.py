@@ -7,7 +7,7 @@
 The caller stores `Verified.chain` and `Verified.pending` durably before message 2 leaves.
 """
 
-from skerry import schedule, wire
+from skerry import schedule, wire, wire_hub
 from skerry.chain import Chain
 from skerry.errors import BadTag, Malformed
 from skerry.oscore_server import ServerContext
@@ -28,7 +28,7 @@ class Hello:
 
 def identify(message_1: bytes) -> Hello:
     """Take message 1 apart; raise Malformed."""
-    body, pid, tag = wire.decode_message_1(message_1)
+    body, pid, tag = wire_hub.decode_message_1(message_1)
     return Hello(body, pid, tag)
 
 
@@ -100,8 +100,8 @@ class Verified:
         `time`: 1/256 s since 1970, or 0 if unknown; sent if the device asked for it.
         """
         body_1, ek = self._hello.body, self.pending.ek
-        header = wire.header_2(wire.suite_of(body_1[0]), wire.wants_time(body_1[0]))
-        body_2 = wire.body_2(header, n_h, time)
+        header = wire_hub.header_2(wire.suite_of(body_1[0]), wire_hub.wants_time(body_1[0]))
+        body_2 = wire_hub.body_2(header, n_h, time)
         tag = schedule.tag_2(ek, self._ctx, body_1, body_2, len(self._hello.tag))
         return body_2 + tag, schedule.session_secret(ek, self._ctx, body_1, header, n_h)
 

@@ -1,4 +1,6 @@
-"""Every key, tag and label of the protocol. Nothing else calls HMAC, but OSCORE's HKDF.
+"""Every key, tag and label of the protocol.
+
+Nothing else calls HMAC, but OSCORE's HKDF and, for RK_0, provisioning.py.
 
 HMAC is HMAC-SHA-256, | joins bytes, all keys have 32 bytes.
 
@@ -28,11 +30,6 @@ def context(suite: int, device_id: bytes, hub_id: bytes) -> bytes:
     """CTX, 16 bytes: who speaks to whom, and in which suite. Ids have 1 to 255 bytes."""
     named = b"SKX1" + bytes((suite, len(device_id))) + device_id + bytes((len(hub_id),)) + hub_id
     return sha256(named).digest()[:16]
-
-
-def root_key(master_key: bytes, ctx: bytes) -> bytes:
-    """RK_0 from the master key K0."""
-    return hmac_sha256(master_key, ctx)
 
 
 def first_chain_key(root: bytes) -> bytes:

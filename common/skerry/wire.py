@@ -7,7 +7,8 @@
 
 In message 1 the time bit asks for T, in message 2 it says that T is there: a 40-bit count of
 1/256 s since 1970 UTC, 0 for a hub that does not know the time. The suite fixes the tag length
-and OSCORE's algorithm; it is provisioned with the key and never negotiated.
+and OSCORE's algorithm; it is provisioned with the key and never negotiated. Here is what a device
+writes and reads, in wire_hub.py what a hub does.
 """
 
 from skerry.errors import Malformed
@@ -17,7 +18,6 @@ _TYPE_1 = const(0x10)
 _TYPE_2 = const(0x20)
 _TIME = const(0x01)
 _TIME_LENGTH = const(5)
-_LENGTH_1 = const(15)  # without the tag
 _LENGTH_2 = const(9)  # without T and the tag
 
 SUITES = (
@@ -31,22 +31,12 @@ def header_1(suite: int, time: bool) -> int:
     return _TYPE_1 | suite << 1 | (_TIME if time else 0)
 
 
-def header_2(suite: int, time: bool) -> int:
-    """Return message 2's header byte."""
-    return _TYPE_2 | suite << 1 | (_TIME if time else 0)
-
-
-def wants_time(header: int) -> bool:
-    """Tell whether a header's time bit is set."""
-    return header & _TIME != 0
-
-
 def suite_of(header: int) -> int:
     """Return a header's suite."""
     return header >> 1 & 7
 
 
-def _body(message: bytes, kind: int, length: int) -> bytes:
+def checked_body(message: bytes, kind: int, length: int) -> bytes:
     """Check header and exact length; return the message without its tag."""
     if not message or message[0] & 0xF0 != kind:
         raise Malformed("handshake header")
@@ -60,15 +50,9 @@ def _body(message: bytes, kind: int, length: int) -> bytes:
     return message[:length]
 
 
-def decode_message_1(message: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return (what tag_1 covers, PID, tag); raise Malformed."""
-    body = _body(message, _TYPE_1, _LENGTH_1)
-    return body, body[1:7], message[_LENGTH_1:]
-
-
 def decode_message_2(message: bytes) -> tuple[bytes, bytes, int | None, bytes]:
     """Return (what tag_2 covers, N_H, T or None, tag); raise Malformed."""
-    body = _body(message, _TYPE_2, _LENGTH_2)
+    body = checked_body(message, _TYPE_2, _LENGTH_2)
     time = body[_LENGTH_2:]
     return body, body[1:9], int.from_bytes(time, "big") if time else None, message[len(body) :]
 
@@ -76,8 +60,3 @@ def decode_message_2(message: bytes) -> tuple[bytes, bytes, int | None, bytes]:
 def body_1(header: int, pid: bytes, n_d: bytes) -> bytes:
     """Return message 1 up to its tag."""
     return bytes((header,)) + pid + n_d
-
-
-def body_2(header: int, n_h: bytes, time: int) -> bytes:
-    """Return message 2 up to its tag; `time` counts 1/256 s and is left out if not asked for."""
-    return bytes((header,)) + n_h + (time.to_bytes(_TIME_LENGTH, "big") if header & _TIME else b"")

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry import record, schedule
+from skerry import provisioning, record, schedule
 from skerry.chain import MAX_ERA, Chain
 from skerry.primitives import hmac_sha256
 from skerry.responder import RECOVERY_ERAS
@@ -177,7 +177,7 @@ def new_device(
 ) -> tuple[NewDevice, Chain]:
     """Return the row of a device with this K0, 32 bytes, and its chain at the first epoch."""
     ctx = schedule.context(suite, name.encode(), hub.id.encode())
-    chain = Chain.start(master_key, ctx)
+    chain = provisioning.first_epoch(master_key, ctx)
     sealed = hub.vault.seal(b"chain", name.encode(), chain.pack())
     fingerprint = hmac_sha256(master_key, b"fingerprint" + ctx)[:4].hex()
     check = hub.vault.key_check(master_key)

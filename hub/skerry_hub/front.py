@@ -14,6 +14,7 @@ import time
 from collections import Counter
 
 from skerry import coap, oscore
+from skerry.coap_server import uri_path
 from skerry.errors import Malformed
 from skerry_hub.bridge import Bridge, Remote
 from skerry_hub.errors import StoreError
@@ -53,7 +54,7 @@ class Front:
             message = coap.decode(datagram)
             if message.option(coap.OSCORE) is not None and message.code >> 5 == 0:
                 self._protected(message, path)
-            elif message.code == coap.POST and message.path() == "k":
+            elif message.code == coap.POST and uri_path(message) == "k":
                 self._handshake(message, path)
             else:
                 self._plain(message, datagram, path)

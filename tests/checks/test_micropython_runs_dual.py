@@ -19,6 +19,7 @@ HEAPS = {
     "device": "256k",
     "test_primitives": "256k",  # messages of 5,000 bytes
     "test_responder": "96k",  # the hub's side
+    "test_trace": "96k",  # both sides
 }
 DEVICE = sorted((ROOT / "tests" / "device").glob("test_*.py"))
 ENCRYPT = ("test_observe", "test_oscore", "test_primitives", "test_responder", "test_trace")

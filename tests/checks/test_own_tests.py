@@ -4,8 +4,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 # Names without behaviour; the two backends, which tests/dual/test_primitives.py tests, on
-# each interpreter the one that belongs to it; OSCORE's two sides, which are tested together.
-WITHOUT = {"__init__", "errors", "backend_cpython", "backend_micropython", "oscore_server"}
+# each interpreter the one that belongs to it; and what is tested with its other half: the
+# server's side with the client's, wire_hub with wire, provisioning with chain and schedule.
+WITHOUT = {"__init__", "errors", "backend_cpython", "backend_micropython"}
+WITHOUT |= {"coap_server", "oscore_server", "provisioning", "wire_hub"}
 
 
 def test_each_module_has_its_test() -> None:

@@ -6,8 +6,8 @@ from io import StringIO
 
 from flash import Flash
 
-from skerry import coap, oscore, record, responder, schedule
-from skerry.chain import Chain
+from skerry import coap, oscore, provisioning, record, responder, schedule
+from skerry.coap_server import uri_path
 from skerry.errors import SkerryError
 from skerry.responder import HubSession
 from skerry_device import client
@@ -23,7 +23,7 @@ class FakeHub:
     def __init__(self, suite=0):
         self.ctx = schedule.context(suite, DEVICE.encode(), HUB.encode())
         self.suite = suite
-        self.chain = Chain.start(MASTER_KEY, self.ctx)
+        self.chain = provisioning.first_epoch(MASTER_KEY, self.ctx)
         self.pending = None
         self.sessions = {}
         self.nonce = os.urandom(8)
@@ -40,7 +40,7 @@ class FakeHub:
     def receive(self, datagram):
         """Take a datagram; return the list of answers, all without delay."""
         message = coap.decode(datagram)
-        if message.code == coap.POST and message.path() == "k":
+        if message.code == coap.POST and uri_path(message) == "k":
             return self._handshake(message)
         if message.option(coap.OSCORE) is None:
             return []
@@ -98,7 +98,7 @@ def provision(suite=0, address=("192.0.2.1", 5683)):
     bundle = {"device": DEVICE, "hub": HUB, "address": address, "suite": suite}
     place_text(json.dumps(bundle))
     ctx = schedule.context(suite, DEVICE.encode(), HUB.encode())
-    flash = Flash(record.pack(1, Chain.start(MASTER_KEY, ctx).pack()))
+    flash = Flash(record.pack(1, provisioning.first_epoch(MASTER_KEY, ctx).pack()))
     client.FileSlots = lambda folder: flash
     return flash
 

@@ -8,6 +8,7 @@ from flash import raises
 from place import Place, is_hello, stored, works
 
 from skerry import coap, schedule
+from skerry.coap_server import uri_path
 from skerry_device import client, exchange
 from skerry_device.errors import HubSilent, NotProvisioned, StoreFailed
 
@@ -22,7 +23,7 @@ def test_connect():
         assert repr(hub) == f"<d-1 at h-1, session {hub.fingerprint}>"
         assert place.flash.writes == [1, 0]
         hello = place.net.messages()[0]
-        assert (hello.type, hello.code, hello.path()) == (coap.NON, coap.POST, "k")
+        assert (hello.type, hello.code, uri_path(hello)) == (coap.NON, coap.POST, "k")
         works(place, hub)
         hub.close()
         assert place.net.closed
@@ -35,7 +36,9 @@ def test_handshakes_in_a_row():
         hub = place.connect()
         assert (hub.era, hub.step) == (0, step)
         works(place, hub)
-        nonces.add([each for each in place.net.messages() if each.path() == "k"][-1].payload[7:15])
+        nonces.add(
+            [each for each in place.net.messages() if uri_path(each) == "k"][-1].payload[7:15]
+        )
     assert len(nonces) == 4
 
 

@@ -6,6 +6,7 @@ from flash import raises
 from place import Place, is_hello, works
 
 from skerry import coap
+from skerry.coap_server import uri_path
 from skerry_device.errors import HubSilent
 
 
@@ -22,7 +23,10 @@ def test_methods_and_payloads():
     for method, payload, number, sent, option in cases:
         assert method("a/b", payload, number).code == coap.CHANGED
         inner = place.hub.served[-1]
-        assert (inner.code, inner.path()) == (coap.PUT if method == hub.put else coap.POST, "a/b")
+        assert (inner.code, uri_path(inner)) == (
+            coap.PUT if method == hub.put else coap.POST,
+            "a/b",
+        )
         assert inner.payload == sent
         assert inner.option(coap.CONTENT_FORMAT) == option
     place.hub.answer = lambda inner: coap.Message(coap.CONTENT, [], b'{"x": "1"}')

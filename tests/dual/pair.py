@@ -1,7 +1,6 @@
 """A device and its hub for the handshake tests: the oracle's inputs, and one whole exchange."""
 
-from skerry import schedule
-from skerry.chain import Chain
+from skerry import provisioning, schedule
 from skerry.initiator import Start
 from skerry.responder import Known, identify
 
@@ -14,7 +13,7 @@ CONTEXTS = (schedule.context(0, b"lamp-7", b"hub"), schedule.context(1, b"lamp-7
 
 def chain(suite=0, era=0, step=0):
     """Return the chain of both at an epoch."""
-    reached = Chain.start(K0, CONTEXTS[suite])
+    reached = provisioning.first_epoch(K0, CONTEXTS[suite])
     for _ in range(era):
         reached = reached.next_era()
     for _ in range(step):

@@ -2,12 +2,12 @@
 
 from dual.tools import pattern, raises, unhex
 
-from skerry import schedule
+from skerry import provisioning, schedule
 from skerry.chain import MAX_ERA, MAX_STEP, PACKED_LENGTH, Chain
 from skerry.errors import Exhausted, Malformed
 
 CTX = schedule.context(0, b"lamp-7", b"hub")
-START = Chain.start(bytes(range(32)), CTX)
+START = provisioning.first_epoch(bytes(range(32)), CTX)
 
 # tests/vectors/handshake_v1.json, suite 0.
 RECORD_0_1 = (

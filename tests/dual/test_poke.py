@@ -1,9 +1,8 @@
 """The poke: good in one epoch, under one suite, and only from who holds the chain."""
 
-from skerry import poke
-from skerry.chain import Chain
+from skerry import poke, provisioning
 
-CHAIN = Chain.start(bytes(32), bytes(16))
+CHAIN = provisioning.first_epoch(bytes(32), bytes(16))
 
 
 def test_both_ends_agree():
@@ -15,7 +14,11 @@ def test_both_ends_agree():
 
 def test_another_epoch_or_suite_means_another_poke():
     message = poke.encode(0, CHAIN)
-    for chain in (CHAIN.next_step(), CHAIN.next_era(), Chain.start(b"\x01" * 32, bytes(16))):
+    for chain in (
+        CHAIN.next_step(),
+        CHAIN.next_era(),
+        provisioning.first_epoch(b"\x01" * 32, bytes(16)),
+    ):
         assert not poke.accepted(0, chain, message)
     assert not poke.accepted(1, CHAIN, message)
 

@@ -3,7 +3,7 @@
 from dual import pair
 from dual.tools import flips, pattern, raises, unhex
 
-from skerry import schedule
+from skerry import provisioning, schedule
 from skerry.chain import MAX_ERA, MAX_STEP, Chain
 from skerry.errors import BadTag, Exhausted, Malformed
 from skerry.responder import RECOVERY_ERAS, Known, identify
@@ -141,7 +141,7 @@ def test_a_message_of_another_device_or_to_another_hub():
     message_1, _ = pair.send()
     for ctx in (schedule.context(0, b"lamp-8", b"hub"), schedule.context(0, b"lamp-7", b"hub2")):
         raises(BadTag, Known(ctx, 0, pair.chain(), None).verify, identify(message_1), 0)
-    other = Chain.start(bytes(32), pair.CONTEXTS[0])
+    other = provisioning.first_epoch(bytes(32), pair.CONTEXTS[0])
     raises(BadTag, pair.known(at=other).verify, identify(message_1), 0)
 
 

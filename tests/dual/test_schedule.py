@@ -2,7 +2,7 @@
 
 from dual.tools import pattern, unhex
 
-from skerry import schedule
+from skerry import provisioning, schedule
 
 K0 = bytes(range(32))
 
@@ -32,7 +32,7 @@ def test_context_is_unambiguous():
 def test_chain():
     # HMAC-SHA-256 of these keys and messages, nothing else.
     ctx = schedule.context(0, b"lamp-7", b"hub")
-    root = schedule.root_key(K0, ctx)
+    root = provisioning.root_key(K0, ctx)
     assert root == unhex("cb150f70cc58a87482cdd9b0b1e698e7ec73fabf179ab8c69a2c4315a16d7a78")
     chain_key = schedule.first_chain_key(root)
     assert chain_key == unhex("8d3c7e0bd05951143bf4ed1cbf3199fa373bd4e3ac98ae90d4dab0f8927c85db")

@@ -2,7 +2,7 @@
 
 from dual.tools import pattern, raises, unhex
 
-from skerry import wire
+from skerry import wire, wire_hub
 from skerry.errors import Malformed
 
 PID, N_D, N_H = b"PIDPID", b"ND345678", b"NH345678"
@@ -13,8 +13,8 @@ def message_1(suite, time):
 
 
 def message_2(suite, time):
-    header = wire.header_2(suite, time)
-    return wire.body_2(header, N_H, 0x0102030405) + pattern(wire.SUITES[suite][0])
+    header = wire_hub.header_2(suite, time)
+    return wire_hub.body_2(header, N_H, 0x0102030405) + pattern(wire.SUITES[suite][0])
 
 
 def test_suites():
@@ -26,10 +26,10 @@ def test_headers():
     expected += ((1, False, 0x12, 0x22), (1, True, 0x13, 0x23))
     for suite, time, first, second in expected:
         assert wire.header_1(suite, time) == first
-        assert wire.header_2(suite, time) == second
+        assert wire_hub.header_2(suite, time) == second
         for header in (first, second):
             assert wire.suite_of(header) == suite
-            assert wire.wants_time(header) is time
+            assert wire_hub.wants_time(header) is time
 
 
 def test_message_1_exactly():
@@ -55,16 +55,16 @@ def test_decode():
         tag = pattern(wire.SUITES[suite][0])
         for time in (False, True):
             first, second = message_1(suite, time), message_2(suite, time)
-            assert wire.decode_message_1(first) == (first[:15], PID, tag)
+            assert wire_hub.decode_message_1(first) == (first[:15], PID, tag)
             t = 0x0102030405 if time else None
             assert wire.decode_message_2(second) == (second[: -len(tag)], N_H, t, tag)
 
 
 def test_time_of_zero_is_not_an_absent_time():
     for time in (0, 1, 0xFFFFFFFFFF):
-        body = wire.body_2(0x21, N_H, time)
+        body = wire_hub.body_2(0x21, N_H, time)
         assert wire.decode_message_2(body + pattern(8))[2] == time
-    raises(OverflowError, wire.body_2, 0x21, N_H, 1 << 40)
+    raises(OverflowError, wire_hub.body_2, 0x21, N_H, 1 << 40)
 
 
 def test_every_header_and_every_length():
@@ -76,7 +76,7 @@ def test_every_header_and_every_length():
         for header in range(256 if length else 1):
             datagram = (bytes((header,)) + rest)[:length]
             for decode, allowed in (
-                (wire.decode_message_1, allowed_1),
+                (wire_hub.decode_message_1, allowed_1),
                 (wire.decode_message_2, allowed_2),
             ):
                 if allowed.get(header) == length:

@@ -24,7 +24,7 @@ from bridge import (
 )
 from watched import compiled
 
-from skerry import coap, record, schedule
+from skerry import coap, provisioning, record, schedule
 from skerry.chain import Chain
 from skerry.initiator import Start
 from skerry.responder import HubSession, Known, identify
@@ -69,7 +69,7 @@ MEMORY = {
 def other_end(suite: int) -> tuple[Chain, dict]:
     """Play the hub and the device: the device's chain, and what the board has to be told."""
     ctx = schedule.context(suite, DEVICE.encode(), HUB.encode())
-    chain = Chain.start(bytes(range(32)), ctx)
+    chain = provisioning.first_epoch(bytes(range(32)), ctx)
     message_1, wait = Start(ctx, suite, chain).send(N_D)
     verified = Known(ctx, suite, chain, None).verify(identify(message_1), 0)
     message_2, secret = verified.answer(N_H, TIME)

@@ -6,7 +6,7 @@ import time
 import pytest
 from bridge import BUNDLE, IMAGES, OPTIONS, Board, microbit, needs_firmware, without_cryptolib
 
-from skerry import coap, wire
+from skerry import coap, wire, wire_hub
 
 pytestmark = needs_firmware
 
@@ -88,8 +88,10 @@ def test_killed_while_it_waits(boards):
     board.kill()
     board.rule = lambda direction, datagram: datagram
     assert finished(board.power())["epoch"] == "0.0"
-    sent = [wire.decode_message_1(coap.decode(each).payload)[0] for each in (board.seen[0][1],)]
-    sent += [wire.decode_message_1(coap.decode(board.seen[2][1]).payload)[0]]
+    sent = [
+        wire_hub.decode_message_1(coap.decode(each).payload)[0] for each in (board.seen[0][1],)
+    ]
+    sent += [wire_hub.decode_message_1(coap.decode(board.seen[2][1]).payload)[0]]
     assert sent[0][:7] == sent[1][:7]
     assert sent[0][7:] != sent[1][7:]
 

@@ -19,7 +19,7 @@ from bridge import SLOT, Board, needs_firmware
 from real import Hub
 from watched import CUT, Trace, compiled
 
-from skerry import coap, record, schedule, wire
+from skerry import coap, record, schedule, wire, wire_hub
 from skerry.chain import Chain
 from skerry.errors import Malformed
 from skerry.oscore import decode_option
@@ -59,7 +59,7 @@ class Witness:
             message = coap.decode(datagram)
             option = message.option(coap.OSCORE)
             if direction == "up" and option is None and message.payload:
-                bodies[message.token] = wire.decode_message_1(message.payload)[0]
+                bodies[message.token] = wire_hub.decode_message_1(message.payload)[0]
             elif direction == "up" and option is not None:
                 partial_iv, _, kid = decode_option(option)
                 ciphertext = sent.setdefault((kid, partial_iv), message.payload)

@@ -19,8 +19,7 @@ from traceback import extract_tb
 
 from desk import DeskDevice, DeskHub, SocketPath
 
-from skerry import coap, schedule
-from skerry.chain import Chain
+from skerry import coap, provisioning, schedule
 from skerry.responder import RECOVERY_ERAS, HubSession
 from skerry.session import Session
 from skerry_hub import enrolment
@@ -58,7 +57,7 @@ class Device(DeskDevice):
     def __init__(self, name, suite):
         self.suite = suite
         self.ctx = schedule.context(suite, name.encode(), HUB.encode())
-        self.chain = Chain.start(schedule.sha256(name.encode()).digest(), self.ctx)
+        self.chain = provisioning.first_epoch(schedule.sha256(name.encode()).digest(), self.ctx)
         self.session = None
         self.mid = self.nonce = 0
 

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from skerry import record, responder, schedule
+from skerry import provisioning, record, responder, schedule
 from skerry.chain import MAX_ERA, Chain
 from skerry.initiator import Start
 from skerry_hub import enrolment
@@ -353,7 +353,7 @@ def test_no_key_is_in_clear_but_in_the_bundle_and_the_kek(config, monkeypatch):
         master = next(each for each in drawn if len(each) == 32)
         chain = chain_in(done.bundle_path)
         ctx = schedule.context(0, b"lamp", hub.id.encode())
-        assert Chain.start(master, ctx).pack() == chain.pack()
+        assert provisioning.first_epoch(master, ctx).pack() == chain.pack()
         epoch = schedule.epoch_key(chain.chain_key)
         (candidate,) = hub.store.candidates(schedule.pseudonym(chain.chain_key))
         following = chain.next_step()

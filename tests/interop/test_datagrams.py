@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from real import finish
 
-from skerry import coap, wire
+from skerry import coap, wire, wire_hub
 
 
 def test_sizes_and_round_trips(hub):
@@ -17,7 +17,7 @@ def test_sizes_and_round_trips(hub):
     message_1, message_2 = coap.decode(one), coap.decode(two)
     assert (len(message_1.payload), len(message_2.payload)) == (23, 22)
     assert len(one) + len(two) <= 59
-    wire.decode_message_1(message_1.payload)
+    wire_hub.decode_message_1(message_1.payload)
     assert wire.decode_message_2(message_2.payload)[2] > 1_700_000_000 * 256
     # Then one datagram each way for each request: nothing but the handshake comes before.
     assert [direction for direction, _ in relay.seen] == ["up", "down"] * 3
@@ -69,7 +69,7 @@ def test_noise_from_a_second_hub_is_ignored(hub):
         if direction == "up" and index == 0:
             forged = coap.decode(datagram)
             for i in range(200):
-                answer = wire.body_2(wire.header_2(0, True), bytes(8), i) + bytes(8)
+                answer = wire_hub.body_2(wire_hub.header_2(0, True), bytes(8), i) + bytes(8)
                 relay.send(
                     "down",
                     coap.encode(coap.Message(coap.CHANGED, [], answer, mid=i, token=forged.token)),

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties import oracle
 
-from skerry import coap, schedule
-from skerry.chain import Chain
+from skerry import coap, provisioning, schedule
 from skerry.initiator import Start
 from skerry.primitives import hkdf_expand
 from skerry.responder import Known, identify
@@ -35,7 +34,7 @@ def by_the_code(
 ) -> dict[str, bytes]:
     """The same as oracle.handshake, by a device and a hub of ours."""
     ctx = schedule.context(suite, device_id, hub_id)
-    chain = Chain.start(master_key, ctx)
+    chain = provisioning.first_epoch(master_key, ctx)
     for _ in range(era):
         chain = chain.next_era()
     for _ in range(step):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.strategies import damaged
 
-from skerry import record, wire
+from skerry import record, wire, wire_hub
 from skerry.chain import Chain
 from skerry.errors import BadTag, Malformed
 from skerry.responder import identify
@@ -20,7 +20,7 @@ nearly_2 = st.one_of(st.binary(max_size=70), damaged(TRUE_2))
 @given(nearly_1)
 def test_decode_message_1(datagram: bytes) -> None:
     try:
-        body, pid, tag = wire.decode_message_1(datagram)
+        body, pid, tag = wire_hub.decode_message_1(datagram)
     except Malformed:
         return
     assert body + tag == datagram
@@ -34,8 +34,8 @@ def test_decode_message_2(datagram: bytes) -> None:
     except Malformed:
         return
     assert body + tag == datagram
-    assert wire.body_2(body[0], n_h, time or 0) == body
-    assert (time is None) == (not wire.wants_time(body[0]))
+    assert wire_hub.body_2(body[0], n_h, time or 0) == body
+    assert (time is None) == (not wire_hub.wants_time(body[0]))
 
 
 @given(nearly_1, st.integers(-1, 20))

@@ -13,7 +13,7 @@ from search.device import CTX, CUTS, Device, Flash, PowerCut
 from search.hub import Database, Process
 from search.watch import WATCH, History
 
-from skerry import coap, record
+from skerry import coap, provisioning, record
 from skerry.chain import Chain
 
 _MASTER_KEY = bytes(range(32))
@@ -25,7 +25,7 @@ class World:
 
     def __init__(self, runs: int = 1, erases: bool = False) -> None:
         """`runs`: how many processes of the hub share the database."""
-        chain = Chain.start(_MASTER_KEY, CTX)
+        chain = provisioning.first_epoch(_MASTER_KEY, CTX)
         WATCH.history, WATCH.drawn = History(), 0
         self.database = WATCH.database = Database(chain)
         self.starts = 0

@@ -22,7 +22,7 @@ from skerry_hub.sim.fleet import library  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "sizes.md"
 MARK = "<!-- measured -->\n"
-NOT_ON_A_DEVICE = ("backend_cpython.py", "responder.py")
+NOT_ON_A_DEVICE = ("backend_cpython.py", "provisioning.py", "responder.py", "wire_hub.py")
 GRAIN = 128  # bytes of heap; what is measured is a multiple
 STEPS = ("handshake", "request", "long request", "handshake and request")
 

@@ -11,7 +11,7 @@ from skerry_hub.errors import HubError
 from skerry_hub.tools import find_tool
 
 MPY = 6  # the bytecode of MicroPython 1.19 and later
-_NOT_ON_DEVICES = ("backend_cpython.py", "responder.py")
+_NOT_ON_DEVICES = ("backend_cpython.py", "provisioning.py", "responder.py", "wire_hub.py")
 _LEVEL = "-O3"  # no asserts, no line numbers
 
 

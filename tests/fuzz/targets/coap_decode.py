@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 from skerry import coap
+from skerry.coap_server import uri_path
 from skerry.errors import Malformed
 
 
@@ -26,4 +27,4 @@ def check(data):
     assert len(again) <= len(data)
     assert fields(coap.decode(again)) == fields(message)
     with suppress(Malformed):
-        message.path()
+        uri_path(message)
