@@ -37,7 +37,14 @@ class FileSlots:
 
 
 class ChainStore:
+<<<<<<< HEAD
     """Keeps 72 bytes, a packed chain, on a medium such as FileSlots. `load` comes first."""
+=======
+    """Keeps a packed chain (72 bytes) on a medium such as FileSlots. `load` comes first.
+
+    `sequence` counts the records that were ever written.
+    """
+>>>>>>> 434975f (device: Build requests, Observe, serving, pokes and more on generators, with two drivers.)
 
     def __init__(self, medium: FileSlots) -> None:
         self.medium = medium
@@ -51,7 +58,7 @@ class ChainStore:
             if found and found > newest:
                 newest = found
                 self._slot = slot
-        self._sequence, chain = newest
+        self.sequence, chain = newest
         if not chain:
             raise NotProvisioned("provision this board")
         if any(self.medium.read(1 - self._slot)):  # a cut came before a wipe or into a write
@@ -63,14 +70,19 @@ class ChainStore:
 
         Raises StoreFailed; the chain before is wiped only once the new one is there.
         """
-        if self._sequence == 0xFFFFFFFF:  # more writes than any flash bears
+        if self.sequence == 0xFFFFFFFF:  # more writes than any flash bears
             raise StoreFailed(_WORN)
         before = self._slot
-        written = self._write(1 - before, record.pack(self._sequence + 1, chain))
+        written = self._write(1 - before, record.pack(self.sequence + 1, chain))
         self._slot = 1 - before
-        self._sequence += 1
+        self.sequence += 1
         self._write(before)
         return record.unpack(written)[1]
+
+    def wipe(self) -> None:
+        """Erase the chain for good. Raises StoreFailed."""
+        for slot in (0, 1):
+            self._write(slot)
 
     def _write(self, slot: int, data: bytes = bytes(record.LENGTH)) -> bytes:
         """Write a slot, or wipe it; return it as read back, which is `data`."""

@@ -1,18 +1,37 @@
 """A clock and a network in memory."""
 
+import time
 from time import ticks_add
 
 from skerry import coap
-from skerry_device import exchange
+from skerry_device import client, exchange, fresh, more, observing, tending, unasked
+
+_TICKING = (client, exchange, fresh, more, observing, tending, unasked)
+
+
+def real_time():
+    """Give the device its own clock again."""
+    for each in _TICKING:
+        each.ticks_ms = time.ticks_ms
+    client.time = fresh.time = more.seconds = time.time
 
 
 class Clock:
     """Stands in for ticks_ms, which soon wraps; time passes only while something waits."""
 
     def __init__(self):
-        period = ticks_add(0, -1) + 1
-        self.now = period - 3000
-        exchange.ticks_ms = lambda: self.now % period
+        self.period = ticks_add(0, -1) + 1
+        self.now = self.period - 3000
+        self.offset = 1_000_000  # of the board's calendar clock, in s
+        for each in _TICKING:
+            each.ticks_ms = self.ticks
+        client.time = fresh.time = more.seconds = self.seconds
+
+    def ticks(self):
+        return self.now % self.period
+
+    def seconds(self):
+        return self.offset + self.now // 1000
 
 
 class Network:

@@ -6,11 +6,11 @@ from io import StringIO
 
 from flash import Flash
 
-from skerry import coap, oscore, provisioning, record, responder, schedule
+from skerry import coap, observe, oscore, poke, provisioning, record, responder, schedule
 from skerry.coap_server import uri_path
 from skerry.errors import SkerryError
 from skerry.responder import HubSession
-from skerry_device import client
+from skerry_device import client, store
 
 MASTER_KEY = bytes(range(32))
 DEVICE, HUB = "d-1", "h-1"
@@ -18,7 +18,10 @@ FOLDER = "flash/"
 
 
 class FakeHub:
-    """A hub for one device, made of the real responder. `served` are the requests it opened."""
+    """A hub for one device, made of the real responder. `served` are the requests it opened.
+
+    `watched`: token -> what its notifications are bound to, of observations in the last session.
+    """
 
     def __init__(self, suite=0):
         self.ctx = schedule.context(suite, DEVICE.encode(), HUB.encode())
@@ -29,7 +32,10 @@ class FakeHub:
         self.nonce = os.urandom(8)
         self.time = 1_700_000_000 * 256
         self.served = []
+        self.watched = {}
+        self.mid = 0x4000
         self.answered = 0  # messages 2
+        self.observable = True
         self.answer = lambda inner: coap.Message(coap.CHANGED, [])
 
     def restart(self):
@@ -54,8 +60,40 @@ class FakeHub:
             return []
         self.pending = None
         self.served.append(inner)
-        outer = session.oscore.protect_response(self.answer(inner), binding)
+        answer = self.answer(inner)
+        outer = session.oscore.protect_response(answer, binding)
+        wanted = observe.requested(message, inner)
+        if wanted is not None:
+            self.watched.pop(message.token, None)
+        if wanted == 0 and answer.code >> 5 == 2 and self.observable:
+            self.watched[message.token] = binding
+            answer.options.append((observe.OBSERVE, b"\x01"))
+            outer = observe.protect_notification(session.oscore, answer, binding, False)
         return [(0, reply(message, outer.code, outer.options, outer.payload))]
+
+    def notify(self, token, payload, kind=coap.NON, code=coap.CONTENT, options=()):
+        """Return the datagram of a notification."""
+        inner = coap.Message(code, list(options), payload, kind, self._next_mid(), token)
+        inner.options.append((observe.OBSERVE, b"\x02"))
+        binding = self.watched[token]
+        return coap.encode(observe.protect_notification(self.last.oscore, inner, binding, True))
+
+    def ask(self, code, path, payload=b"", kind=coap.CON, options=()):
+        """Return the datagram of a request of the hub's, and what its response is bound to."""
+        options = coap.path_options(path) + list(options)
+        inner = coap.Message(code, options, payload, kind, self._next_mid(), b"\x0f\x01\x02")
+        outer, binding = self.last.oscore.protect_request(inner)
+        return coap.encode(outer), binding
+
+    def poke(self, chain=None):
+        """Return the datagram that asks for a handshake."""
+        payload = poke.encode(self.suite, chain or self.chain)
+        options = coap.path_options("k")
+        return coap.encode(coap.Message(coap.POST, options, payload, coap.NON, self._next_mid()))
+
+    def _next_mid(self):
+        self.mid += 1
+        return self.mid
 
     def _handshake(self, message):
         hello = responder.identify(message.payload)
@@ -71,6 +109,7 @@ class FakeHub:
         session = HubSession(secret, self.suite)
         self.sessions[session.kid] = session
         self.last = session
+        self.watched = {}
         self.answered += 1
         return [(0, reply(message, coap.CHANGED, [], message_2))]
 
@@ -99,7 +138,7 @@ def provision(suite=0, address=("192.0.2.1", 5683)):
     place_text(json.dumps(bundle))
     ctx = schedule.context(suite, DEVICE.encode(), HUB.encode())
     flash = Flash(record.pack(1, provisioning.first_epoch(MASTER_KEY, ctx).pack()))
-    client.FileSlots = lambda folder: flash
+    store.FileSlots = lambda folder: flash
     return flash
 
 

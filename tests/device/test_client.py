@@ -19,7 +19,7 @@ def test_connect():
         hub = place.connect()
         assert (place.net.sent, place.net.received) == sizes
         assert (hub.era, hub.step, hub.device) == (0, 0, "d-1")
-        assert hub.time == place.hub.time
+        assert hub.time() == (place.hub.time >> 8, place.hub.time >> 8)
         assert repr(hub) == f"<d-1 at h-1, session {hub.fingerprint}>"
         assert place.flash.writes == [1, 0]
         hello = place.net.messages()[0]

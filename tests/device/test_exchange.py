@@ -4,6 +4,7 @@ from air import Network
 
 from skerry import coap
 from skerry.coap_server import uri_path
+from skerry_device.client import Hub
 from skerry_device.exchange import Exchange
 
 JUNK = (
@@ -20,19 +21,34 @@ def message(kind, code, mid, token=b"", payload=b""):
     return coap.encode(coap.Message(code, [], payload, kind, mid, token))
 
 
+class Nobody(Hub):
+    """A Hub without a session, for whom nothing is that comes unasked."""
+
+    def __init__(self, link, wdt=None):
+        self.link = link
+        self.wdt = wdt
+        self.exchange = Exchange(link, self)
+
+    def unasked(self, message):
+        return False
+
+
 def run(peer, kind=coap.CON, timeout_ms=1000, transmissions=5, wanted=1):
     """Make one request; return the network and the payloads that came, at most `wanted`."""
     net = Network(peer)
-    return net, ask(Exchange(net, None), kind, timeout_ms, transmissions, wanted)
+    return net, ask(Nobody(net), kind, timeout_ms, transmissions, wanted)
 
 
-def ask(exchange, kind=coap.CON, timeout_ms=1000, transmissions=5, wanted=1):
+def ask(hub, kind=coap.CON, timeout_ms=1000, transmissions=5, wanted=1):
     request = coap.Message(coap.GET, coap.path_options("a"), b"", kind)
     found = []
-    for answer in exchange.answers(request, timeout_ms, transmissions):
+
+    def accept(answer):
         found.append(answer.payload)
-        if len(found) == wanted:
-            break
+        return found if len(found) == wanted else None
+
+    result = hub.run(hub.exchange.ask(request, timeout_ms, transmissions, accept))
+    assert result is (found if len(found) == wanted else None)
     return found
 
 
@@ -108,10 +124,10 @@ def test_late_answer_to_an_earlier_transmission():
 
 def test_ids_are_fresh_and_wrap():
     net = Network(lambda datagram: [])
-    exchange = Exchange(net, None)
-    exchange.mid = 0xFFFE
+    hub = Nobody(net)
+    hub.exchange.mid = 0xFFFE
     for _ in range(4):
-        ask(exchange, coap.NON, 10, 1)
+        ask(hub, coap.NON, 10, 1)
     sent = net.messages()
     assert [each.mid for each in sent] == [0xFFFF, 0, 1, 2]
     assert len({each.token for each in sent}) == 4
@@ -148,10 +164,10 @@ def test_wait_after_an_empty_ack_ends():
 def test_duplicate_of_a_response():
     """It is acknowledged again, also in the next exchange, which it does not answer."""
     net = Network(once(separate(coap.CON, 10), separate(coap.CON, 20), separate(coap.CON, 30)))
-    exchange = Exchange(net, None)
-    assert ask(exchange, wanted=2) == [b"yes", b"yes"]
+    hub = Nobody(net)
+    assert ask(hub, wanted=2) == [b"yes", b"yes"]
     net.peer = once(piggybacked(b"next", 500))
-    assert ask(exchange) == [b"next"]
+    assert ask(hub) == [b"next"]
     kinds = [(each.type, each.mid) for each in net.messages() if each.code == coap.EMPTY]
     assert kinds == [(coap.ACK, 0x4242)] * 3
 
@@ -228,7 +244,7 @@ class Watchdog:
 def test_watchdog():
     net = Network(once(empty(coap.ACK)))
     dog = Watchdog(net.clock)
-    assert ask(Exchange(net, dog)) == []
+    assert ask(Nobody(net, dog)) == []
     assert dog.fed == net.clock.now
     assert net.longest == 500
 
@@ -243,5 +259,5 @@ def test_a_flood_does_not_stop_the_clock():
         return b"\x50\x45\0\0"
 
     net.receive = flooded
-    assert ask(Exchange(net, None), coap.NON, 50, 2) == []
+    assert ask(Nobody(net), coap.NON, 50, 2) == []
     assert net.clock.now - net.start == 100

@@ -4,18 +4,30 @@ import socket
 
 
 class UdpLink:
-    """A connected socket: the stack itself drops datagrams of any other address."""
+    """A connected socket: the stack itself drops datagrams of any other address.
+
+    Each fourth datagram in a row without an answer resolves the name again and takes a new
+    `socket`: either end may have moved.
+    """
 
     def __init__(self, host: str, port: int) -> None:
-        """Resolve the hub's name, which may block; raise OSError."""
-        info = socket.getaddrinfo(host, port, 0, socket.SOCK_DGRAM)[0]
-        self.socket = socket.socket(info[0], socket.SOCK_DGRAM)
-        self.socket.connect(info[-1])
-        self.sent = self.received = 0
+        """Resolve nothing yet."""
+        self._address = host, port
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sent = self.received = self._unanswered = 0
 
     def send(self, datagram: bytes) -> None:
-        """Send, or lose: an ICMP error may be gone at the next transmission."""
+        """Send, or lose: an ICMP error may be gone at the next transmission.
+
+        Resolving the hub's name may block.
+        """
         try:
+            if not self._unanswered & 3:
+                info = socket.getaddrinfo(*self._address, 0, socket.SOCK_DGRAM)[0]
+                self.close()
+                self.socket = socket.socket(info[0], socket.SOCK_DGRAM)
+                self.socket.connect(info[-1])
+            self._unanswered += 1
             self.socket.send(datagram)
             self.sent += len(datagram)
         except OSError:
@@ -27,6 +39,7 @@ class UdpLink:
         try:
             datagram = self.socket.recv(1280)
             self.received += len(datagram)
+            self._unanswered = 1
             return datagram
         except OSError:  # time is up, or an ICMP error
             pass

@@ -1,0 +1,30 @@
+"""When a session is replaced although it works: by age, by what its keys have seen, or by a poke.
+
+The limits are those of docs/device.md. What is due is tried at most once a minute (client.py), and
+the session goes on until a handshake has succeeded.
+"""
+
+from time import ticks_diff, ticks_ms, time
+
+from skerry.primitives import const
+
+_DAY = const(86_400)
+MESSAGES = const(1 << 20)  # q of draft-ietf-core-oscore-key-limits
+FAILURES = const(1 << 14)  # v, for tags of 8 bytes
+
+
+def due(hub) -> bool:
+    """Tell whether the session shall be replaced.
+
+    Two clocks tell its age, as each can mislead: ticks wrap after days, and who sets the time
+    moves `time`. A clock that went back counts as one day.
+    """
+    _, _, opened, seconds = hub.clock
+    age = ticks_diff(ticks_ms(), opened)
+    return (
+        hasattr(hub.session, "poked")
+        or not 0 <= age < _DAY * 1000
+        or not 0 <= time() - seconds < _DAY
+        or hub.session.oscore.sequence >= MESSAGES
+        or hub.failures >= FAILURES
+    )
