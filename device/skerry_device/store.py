@@ -37,14 +37,10 @@ class FileSlots:
 
 
 class ChainStore:
-<<<<<<< HEAD
-    """Keeps 72 bytes, a packed chain, on a medium such as FileSlots. `load` comes first."""
-=======
-    """Keeps a packed chain (72 bytes) on a medium such as FileSlots. `load` comes first.
+    """Keeps 72 bytes, a packed chain, on a medium such as FileSlots. `load` comes first.
 
     `sequence` counts the records that were ever written.
     """
->>>>>>> 434975f (device: Build requests, Observe, serving, pokes and more on generators, with two drivers.)
 
     def __init__(self, medium: FileSlots) -> None:
         self.medium = medium
