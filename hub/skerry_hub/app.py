@@ -10,10 +10,12 @@ from types import TracebackType
 from skerry_hub import enrolment, logs, monitoring
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
+from skerry_hub.devices import Devices
 from skerry_hub.endpoints import Endpoint
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
-from skerry_hub.resources import site
+from skerry_hub.pokes import Pokes
+from skerry_hub.resources import Configured, site
 from skerry_hub.sessions import Sessions
 from skerry_hub.udp import Path, Sockets
 
@@ -33,11 +35,15 @@ class Running:
         self._store = hub.store
         self.sessions = Sessions()
         self.handshakes = Handshakes(hub.id, hub.store, hub.vault, self.sessions)
+        self._configured = Configured(hub.store, hub.vault)
+        self.site = site(hub.store, self._configured)
         self._sockets = Sockets(listen, self._receive)
+        self._pokes = Pokes(hub.store, hub.vault, self.sessions, self._sockets.path_to)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> "Running":
-        self._bridge = Bridge(site(self._store))
+        self._bridge = Bridge(self.site)
+        self.devices = Devices(self.sessions, self._bridge, self._pokes)
         self.front = Front(self.handshakes, self.sessions, self._store, self._bridge)
         self._sockets.start()
         self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._scrub())]
@@ -52,6 +58,8 @@ class Running:
         for task in self._tasks:
             task.cancel()
         self._sockets.stop()
+        self.sessions.clear()
+        self._pokes.write_down()
         await self._bridge.close()
         self._sockets.close()
 
@@ -68,7 +76,7 @@ class Running:
         self.front.receive(datagram, path)
 
     async def _watch(self) -> None:
-        """End the sessions of devices that another process revoked."""
+        """See what other processes wrote: end sessions of revoked devices, tell of new values."""
         seen = self._store.changes()
         while True:
             await asyncio.sleep(_WATCH_S)
@@ -79,10 +87,12 @@ class Running:
             for device in self._store.revoked():
                 if self.sessions.drop(device):
                     log.info("device %d was revoked: its session ended", device)
+            self._configured.look()
 
     async def _scrub(self) -> None:
         while True:
             await asyncio.sleep(_SCRUB_S)
+            self._pokes.write_down()
             self._store.scrub()
 
 

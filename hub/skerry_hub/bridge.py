@@ -1,79 +1,41 @@
 """aiocoap on the hub's own socket: plain messages as they are, those of sessions protected.
 
+    device's request   front.py --receive--> aiocoap --send--> protected response, notification
+    hub's request      devices.py --request--> aiocoap --send--> protected request
+    its answer         front.py --settles--> found by its token, opened --> aiocoap
+
 aiocoap sees a device as one remote, whatever address it comes from, and a plain peer as another.
-What it sends to a device is protected here, on the way out. Duplicates of a session's requests
-are answered before aiocoap sees them (front.py), so its own deduplication, which keeps every
-request for 247 s, is left to plain peers.
+What it sends to a device is protected here, once: a retransmission is the same datagram again.
 """
 
+import os
 from typing import Any
 
 import aiocoap
 from aiocoap import error, interfaces
-from aiocoap.messagemanager import MessageManager
-from aiocoap.tokenmanager import TokenManager
+from aiocoap.pipe import Pipe
 
-from skerry import coap
-from skerry_hub.sessions import Exchange, Live
+from skerry import coap, observe
+from skerry.errors import SkerryError
+from skerry.oscore import Binding
+from skerry_hub.bounds import ASKED, Bounded
+from skerry_hub.endpoint import Endpoint, SessionEnded
+from skerry_hub.errors import DeviceBusy
+from skerry_hub.remote import Remote
+from skerry_hub.sessions import Live
 from skerry_hub.udp import Path
 
+_TOKEN = 4  # bytes: nobody guesses one who does not see it (RFC 7252 section 5.3.1)
 
-class Remote(interfaces.EndpointAddress):  # type: ignore[misc]
-    """A plain peer (`live` is None) or a device in its session.
 
-    Each request comes with a Remote of its own, which knows the way back and what the response
-    is bound to; those of one peer are equal.
-    """
+class _Asked:
+    """A request of the hub that waits for its answer, or for notifications."""
 
-    is_multicast = False
-    is_multicast_locally = False
-    scheme = "coap"
-    hostinfo_local = "hub"  # aiocoap builds the request's URI from it; nobody resolves it
-    uri_base_local = "coap://hub"
-    maximum_block_size_exp = 6
-
-    def __init__(self, path: Path, live: Live | None = None, exchange: Exchange | None = None):
-        self.path = path
+    def __init__(self, live: Live, pipe: Pipe) -> None:
         self.live = live
-        self.exchange = exchange
-
-    def __repr__(self) -> str:
-        return f"<Remote {self.hostinfo}>"
-
-    def __hash__(self) -> int:
-        return hash(self.blockwise_key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Remote) and self.blockwise_key == other.blockwise_key
-
-    @property
-    def blockwise_key(self) -> Any:
-        """What makes two remotes the same: the session, or the address."""
-        return self.live.number if self.live is not None else self.path.peer
-
-    @property
-    def authenticated_claims(self) -> tuple[str, ...]:
-        """The device's id, if this is a device in a session."""
-        return (self.live.name,) if self.live is not None else ()
-
-    @property
-    def hostinfo(self) -> str:
-        """The device's id or the peer's address."""
-        return self.live.name if self.live is not None else str(self.path.address[0])
-
-    @property
-    def uri_base(self) -> str:
-        """A base URI of the peer, for messages to people."""
-        return f"coap://{self.hostinfo}"
-
-
-class _Messages(MessageManager):  # type: ignore[misc]
-    """aiocoap's message layer without deduplication for sessions."""
-
-    def _deduplicate_message(self, message: aiocoap.Message) -> bool:
-        if message.remote.live is not None:
-            return False
-        return bool(super()._deduplicate_message(message))
+        self.pipe = pipe
+        self.binding: Binding | None = None  # None until it is sent
+        self.newest = -2  # number of the last notification; -2 before the first response
 
 
 class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
@@ -81,12 +43,13 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
 
     def __init__(self, site: interfaces.Resource) -> None:
         """Serve `site`; call inside a running event loop."""
-        self.context = aiocoap.Context(serversite=site)
-        tokens = TokenManager(self.context)
-        self._messages = _Messages(tokens)
-        self._messages.message_interface = self
-        tokens.token_interface = self._messages
-        self.context.request_interfaces.append(tokens)
+        self.context = aiocoap.Context(serversite=Bounded(site))
+        self._asked: dict[bytes, _Asked] = {}  # by token
+        self._awaited: dict[tuple[Any, int], Live] = {}  # by peer and message id
+        self._plain = Endpoint(self.context, self)
+        self.context.request_interfaces.append(self._plain.tokens)
+
+    # What comes in.
 
     def receive(self, datagram: bytes, remote: Remote) -> None:
         """Hand a message to aiocoap; what it cannot read is dropped."""
@@ -94,29 +57,139 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
             message = aiocoap.Message.decode(datagram, remote)
         except (error.UnparsableMessage, ValueError):  # such as a path that is not UTF-8
             return
-        self._messages.dispatch_message(message)
+        endpoint = self._plain if remote.live is None else self._endpoint(remote.live)
+        endpoint.messages.dispatch_message(message)
+
+    def settles(self, message: coap.Message, path: Path) -> bool:
+        """Take what answers a message of the hub to a device; False if it does not.
+
+        An acknowledgement or a reset is known by peer and message id, a response by its token.
+        """
+        if message.code == coap.EMPTY:
+            live = self._awaited.get((path.peer, message.mid))
+            if live is None or message.type == coap.CON:  # a ping
+                return False
+            self.receive(coap.encode(message), Remote(path, live))
+            return True
+        asked = self._asked.get(message.token)
+        if asked is None or asked.binding is None:
+            return False
+        if message.option(coap.OSCORE) is not None:
+            self._answer(asked, asked.binding, message, path)
+        elif message.code == coap.UNAUTHORIZED and asked.live.is_at(path):
+            asked.pipe.add_exception(SessionEnded())  # a hint, not to be relied on
+        return True
+
+    def _answer(self, asked: _Asked, binding: Binding, outer: coap.Message, path: Path) -> None:
+        """Open a response and hand it to aiocoap."""
+        context = asked.live.session.oscore
+        try:
+            if outer.option(observe.OBSERVE) is not None:
+                inner, asked.newest = observe.unprotect_notification(
+                    context, outer, binding, asked.newest
+                )
+                _number(inner, asked.newest)
+            else:
+                inner = context.unprotect_response(outer, binding)
+        except SkerryError:
+            if outer.type == coap.CON:  # RFC 8613 section 8.4, step 8
+                path.send(coap.encode(coap.Message(coap.EMPTY, [], b"", coap.ACK, outer.mid)))
+            return
+        self.receive(coap.encode(inner), Remote(path, asked.live))
+
+    # What goes out.
+
+    def request(self, live: Live, pipe: Pipe) -> None:
+        """Send the request of a pipe in a session, and forget it when nobody waits any more.
+
+        Raises DeviceBusy if too many wait already.
+        """
+        if live.ended:
+            pipe.add_exception(SessionEnded())
+            return
+        endpoint = self._endpoint(live)
+        if len(endpoint.tokens.outgoing_requests) >= ASKED:
+            raise DeviceBusy(f"{ASKED} requests wait for {live.name} as it is: wait for one")
+        message = pipe.request
+
+        message.token = self._draw_token()
+
+        def done() -> None:
+            self._asked.pop(message.token, None)
+            endpoint.messages.withdraw(message)
+
+        pipe.on_interest_end(done)
+        self._asked[message.token] = _Asked(live, pipe)
+        endpoint.tokens.request(pipe)
 
     def send(self, message: aiocoap.Message) -> None:
         """Send what aiocoap has to say (MessageInterface)."""
         remote: Remote = message.remote
-        datagram: bytes = message.encode()
-        if remote.live is not None and remote.exchange is not None and datagram[1] != coap.EMPTY:
-            datagram = self._protected(message, datagram, remote.live, remote.exchange)
-        remote.path.send(datagram)
+        live = remote.live
+        if live is None or message.code == coap.EMPTY:
+            remote.path.send(message.encode())
+            return
+        if live.ended:
+            return
+        datagram = getattr(message, "skerry_datagram", None)
+        if datagram is None:
+            datagram = message.skerry_datagram = self._protected(message, remote, live)
+        # What is not in the acknowledgement goes to where the device is now.
+        path = live.path if live.path is not None and message.mtype != coap.ACK else remote.path
+        if message.mtype == coap.CON:
+            self._await(live, (path.peer, message.mid))
+        path.send(datagram)
 
-    @staticmethod
-    def _protected(
-        message: aiocoap.Message, datagram: bytes, live: Live, exchange: Exchange
-    ) -> bytes:
-        """Protect once: a retransmission is the same datagram again."""
-        protected: bytes | None = getattr(message, "skerry_datagram", None)
-        if protected is None:
-            protected = live.seal(coap.decode(datagram), exchange)
-            message.skerry_datagram = protected
-        return protected
+    def _protected(self, message: aiocoap.Message, remote: Remote, live: Live) -> bytes:
+        inner = coap.decode(message.encode())
+        if remote.exchange is not None and message.code.is_response():
+            return live.seal(inner, remote.exchange)
+        # They would stay outside, and name the device.
+        hidden = (coap.URI_HOST, coap.URI_PORT)
+        inner.options = [each for each in inner.options if each[0] not in hidden]
+        if inner.option(observe.OBSERVE) is not None:
+            outer, binding = observe.protect_registration(live.session.oscore, inner)
+        else:
+            outer, binding = live.session.oscore.protect_request(inner)
+        self._asked[message.token].binding = binding
+        return coap.encode(outer)
+
+    def _await(self, live: Live, key: tuple[Any, int]) -> None:
+        """Expect an acknowledgement; a session has one confirmable message out (NSTART 1)."""
+        endpoint = live.endpoint
+        self._awaited.pop(endpoint.awaits, None)
+        self._awaited[key] = live
+        endpoint.awaits = key
+
+    def _draw_token(self) -> bytes:
+        while (token := os.urandom(_TOKEN)) in self._asked:
+            pass
+        return token
+
+    # Beginning and end.
+
+    def _endpoint(self, live: Live) -> Endpoint:
+        if live.endpoint is None:
+            live.endpoint = Endpoint(self.context, self, live)
+        endpoint: Endpoint = live.endpoint
+        return endpoint
+
+    def end(self, live: Live) -> None:
+        """End a session's observations, requests and retransmissions."""
+        endpoint: Endpoint | None = live.endpoint
+        if endpoint is None:
+            return
+        live.endpoint = None
+        self._awaited.pop(endpoint.awaits, None)
+        if live.path is not None:
+            endpoint.messages.dispatch_error(SessionEnded(), Remote(live.path, live))
+
+    async def recognize_remote(self, remote: Any) -> bool:
+        """No request goes to a plain peer (MessageInterface)."""
+        return False
 
     async def determine_remote(self, message: aiocoap.Message) -> Remote | None:
-        """Outgoing requests name a Remote themselves (MessageInterface)."""
+        """Devices are found by devices.py (MessageInterface)."""
         return None
 
     async def shutdown(self) -> None:
@@ -125,3 +198,10 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
     async def close(self) -> None:
         """Stop aiocoap."""
         await self.context.shutdown()
+
+
+def _number(notification: coap.Message, number: int) -> None:
+    """Give a notification the number that aiocoap orders by; -1 came without a Partial IV."""
+    if notification.option(observe.OBSERVE) is not None:
+        options = [each for each in notification.options if each[0] != observe.OBSERVE]
+        notification.options = [*options, (observe.OBSERVE, coap.uint(number + 1 & 0xFFFFFF))]

@@ -12,6 +12,11 @@ HubError
     BundleError         a provisioning bundle
     BoardError          a board: not found, silent, not fit, or not the one that is meant
     BadKey              a key that no device may have
+    DeviceError         a device that the hub asks something
+        NoAddress           nobody knows where it is
+        DeviceSilent        it does not answer
+        DeviceBusy          it has enough to answer
+    ControlError        the running hub, asked by another process
 
 No text ever holds a key.
 """
@@ -63,3 +68,23 @@ class BoardError(HubError):
 
 class BadKey(HubError):
     """A key is no secret of one device alone."""
+
+
+class DeviceError(HubError):
+    """The hub asked a device for something and got no answer."""
+
+
+class NoAddress(DeviceError):
+    """The device was never heard, so nothing can be sent to it."""
+
+
+class DeviceSilent(DeviceError):
+    """The device did not answer in time; it may have done what it was asked."""
+
+
+class DeviceBusy(DeviceError):
+    """Too much waits for the device's answer as it is."""
+
+
+class ControlError(HubError):
+    """There is no running hub to ask, or it could not do what it was asked."""

@@ -3,6 +3,8 @@
     message 1              POST /k                     handshakes.py answers, or nobody does
     protected request      with an OSCORE option       opened, confirmed if it is the first one
                                                        of a handshake, then bridge.py
+    answer to the hub      by its token, or an         bridge.py, if a session waits for it
+                           acknowledgement
     anything else          plain CoAP                  bridge.py, at a bounded rate
 
 Handshake messages cannot go through a CoAP message layer: its duplicate cache would answer a
@@ -16,9 +18,10 @@ from collections import Counter
 from skerry import coap, oscore
 from skerry.coap_server import uri_path
 from skerry.errors import Malformed
-from skerry_hub.bridge import Bridge, Remote
+from skerry_hub.bridge import Bridge
 from skerry_hub.errors import StoreError
 from skerry_hub.handshakes import Handshakes
+from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live, Sessions, duplicate_of, open_any
 from skerry_hub.store import Store
 from skerry_hub.udp import Path
@@ -56,7 +59,7 @@ class Front:
                 self._protected(message, path)
             elif message.code == coap.POST and uri_path(message) == "k":
                 self._handshake(message, path)
-            else:
+            elif 0 < message.code < 32 or not self._bridge.settles(message, path):
                 self._plain(message, datagram, path)
         except Malformed:
             self.counts["malformed"] += 1
@@ -81,11 +84,14 @@ class Front:
             return
         opened = open_any(candidates, outer)
         if opened is None:
+            self._poke_worn(candidates)
             self._answer_duplicate(candidates, outer, path)
             return
         live, inner, exchange = opened
         if not live.confirmed and not self._confirm(live):
             return
+        live.heard(path, exchange.binding)
+        self._poke_worn([live])
         self.counts["requests"] += 1
         if _too_large(inner):
             inner = coap.Message(TOO_LARGE, [], b"", coap.ACK, inner.mid, inner.token)
@@ -101,6 +107,12 @@ class Front:
         elif exchange.datagram is not None:
             self.counts["duplicates"] += 1
             path.send(exchange.datagram)
+
+    def _poke_worn(self, seen: list[Live]) -> None:
+        """Have sessions replaced that are worn out; they stay in use until they are."""
+        for live in seen:
+            if live.worn and live.confirmed:
+                self._sessions.listener.worn(live)
 
     def _confirm(self, live: Live) -> bool:
         """Erase the epoch's key for good, then make the session current."""

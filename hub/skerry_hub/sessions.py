@@ -3,22 +3,32 @@
     offered (at most 4 a device, one for each attempt of its pending epoch)
         --first valid request, confirmed in the store--> current, and all others of it are gone
 
-A request is found by its kid: one dictionary look-up, whatever the number of devices.
+A request is found by its kid: one dictionary look-up, whatever the number of devices. Whoever has
+to know of a session that begins, ends or is worn out sets `Sessions.listener`.
 """
 
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count
+from typing import Any, Protocol
 
-from skerry import coap
-from skerry.errors import SkerryError
+from skerry import coap, observe, oscore_server
+from skerry.errors import BadTag, SkerryError
 from skerry.oscore import Binding
 from skerry.replay import ReplayWindow
 from skerry.responder import HubSession
+from skerry_hub.udp import Path
 
 CANDIDATES = 4  # attempts of one epoch that can still be confirmed
 RECENT_REQUESTS = 4  # answers kept for duplicates of a session's last requests
+
+# When a session is to be replaced: q and v of draft-ietf-core-oscore-key-limits, for tags of 8
+# bytes: at most one message in 2^50 could be forged, or told from noise.
+MAX_MESSAGES = 1 << 20
+MAX_FAILED = 1 << 14  # verifications
+MAX_AGE_S = 25 * 3600.0  # the device's own limit, 24 h, comes first
 
 # The expected era and step, and whether nothing is pending any more: it only ever rises.
 Standing = tuple[int, int, bool]
@@ -54,15 +64,31 @@ class Live:
         self.pid = pid
         self.epoch = epoch
         self.confirmed = False
+        self.ended = False
         self.opened = time.monotonic()
         self.recent: OrderedDict[tuple[int, bytes, bytes], Exchange] = OrderedDict()
+        self.path: Path | None = None  # of the newest request: where the device is
+        self.newest = -1  # Partial IV of that request
+        self.failed = 0  # verifications
+        self.poked = 0.0  # when it was last asked to make a new session
+        self.endpoint: Any = None  # what the bridge keeps of it
+        self.mid: int | None = None  # the last message id of what the hub sent by itself
 
     def __repr__(self) -> str:
         return f"<Live {self.name} epoch {self.epoch[0]}.{self.epoch[1]}>"
 
     def open(self, outer: coap.Message) -> tuple[coap.Message, Exchange]:
-        """Verify a request and return it with its exchange; raise SkerryError."""
-        inner, binding = self.session.oscore.unprotect_request(outer)
+        """Verify a request and return it with its exchange; raise SkerryError.
+
+        Its Observe option counts only if there is one outside as well (RFC 8613 section 4.1.3.5).
+        """
+        try:
+            inner, binding = self.session.oscore.unprotect_request(outer)
+        except BadTag:
+            self.failed += 1
+            raise
+        if observe.requested(outer, inner) is None:
+            inner.options = [each for each in inner.options if each[0] != observe.OBSERVE]
         exchange = self.recent[_identity(outer)] = Exchange(binding)
         if len(self.recent) > RECENT_REQUESTS:
             self.recent.popitem(last=False)
@@ -73,13 +99,72 @@ class Live:
         self.session.oscore.window = ReplayWindow()
         self.recent.clear()
 
+    def heard(self, path: Path, binding: Binding) -> None:
+        """Note where a request came from, if it is the newest: an old one may have been held up.
+
+        That is where the device is now, whatever its address was before.
+        """
+        number = int.from_bytes(binding.partial_iv, "big")
+        if number > self.newest:
+            self.newest = number
+            self.path = path
+
+    def is_at(self, path: Path) -> bool:
+        """Tell whether that is where the device is."""
+        return self.path is not None and self.path.peer == path.peer
+
+    @property
+    def worn(self) -> bool:
+        """Whether the session is due to be replaced, by age or by what its keys have seen."""
+        # A key protects its own end's Partial IVs, and responses to the other end's.
+        return (
+            self.newest + self.session.oscore.sequence >= MAX_MESSAGES
+            or self.failed >= MAX_FAILED
+            or time.monotonic() - self.opened > MAX_AGE_S
+        )
+
+    def next_mid(self) -> int:
+        """Return a fresh message id for what the hub sends by itself."""
+        if self.mid is None:
+            self.mid = int.from_bytes(os.urandom(2), "big")
+        self.mid = (self.mid + 1) & 0xFFFF
+        return self.mid
+
     def seal(self, inner: coap.Message, exchange: Exchange) -> bytes:
         """Return the datagram of a response; from the second one on with a Partial IV."""
-        outer = self.session.oscore.protect_response(inner, exchange.binding, exchange.answered)
+        context, notifies = self.session.oscore, inner.option(observe.OBSERVE) is not None
+        protect = observe.protect_notification if notifies else oscore_server.protect_response
+        outer = protect(context, inner, exchange.binding, exchange.answered)
         datagram = coap.encode(outer)
         if not exchange.answered:
             exchange.answered, exchange.datagram = True, datagram
         return datagram
+
+
+class Listener(Protocol):
+    """Who has to know what becomes of sessions."""
+
+    def confirmed(self, live: Live) -> None:
+        """`live` is its device's current session now; what was before has ended."""
+
+    def ended(self, live: Live) -> None:
+        """`live` is gone: nothing may be sent in it any more."""
+
+    def worn(self, live: Live) -> None:
+        """`live` shall be replaced; said again with every request."""
+
+
+class Nobody:
+    """A listener that needs to know nothing."""
+
+    def confirmed(self, live: Live) -> None:
+        """Ignore it."""
+
+    def ended(self, live: Live) -> None:
+        """Ignore it."""
+
+    def worn(self, live: Live) -> None:
+        """Ignore it."""
 
 
 class _Device:
@@ -97,13 +182,15 @@ class Sessions:
     def __init__(self) -> None:
         self._by_kid: dict[bytes, list[Live]] = {}
         self._devices: dict[int, _Device] = {}
+        self._named: dict[str, Live] = {}  # the current ones
+        self.listener: Listener = Nobody()
 
     def __len__(self) -> int:
-        return sum(1 for each in self._devices.values() if each.current is not None)
+        return len(self._named)
 
     def current(self) -> Iterator[Live]:
         """Iterate over the confirmed sessions."""
-        return (each.current for each in self._devices.values() if each.current is not None)
+        return iter(self._named.values())
 
     def note(self, device: int, standing: Standing) -> bool:
         """Remember where the store shows a device; False if it was further before."""
@@ -133,18 +220,25 @@ class Sessions:
         """Return all sessions with this kid; two only by chance."""
         return self._by_kid.get(kid, [])
 
+    def of(self, name: str) -> Live | None:
+        """Return the current session of a device, by the device's id."""
+        return self._named.get(name)
+
     def promote(self, live: Live) -> None:
         """Make an offered session the device's current one; all its others end."""
         known = self._devices[live.device]
         others = [each for each in known.offered.values() if each is not live]
         if known.current is not None:
             others.append(known.current)
+            live.mid = known.current.mid  # both ends' addresses are the same
         for each in others:
             self._forget(each)
         known.offered.clear()
         known.current = live
         known.seen = (*known.seen[:2], True)
         live.confirmed = True
+        self._named[live.name] = live
+        self.listener.confirmed(live)
 
     def drop(self, device: int) -> bool:
         """End all sessions of a device; tell whether there were any.
@@ -163,10 +257,16 @@ class Sessions:
 
     def clear(self) -> None:
         """End all sessions, and forget where the devices stood."""
-        self._by_kid.clear()
+        every = [live for same in self._by_kid.values() for live in same]
+        for live in every:
+            self._forget(live)
         self._devices.clear()
 
     def _forget(self, live: Live) -> None:
+        live.ended = True
+        if self._named.get(live.name) is live:
+            del self._named[live.name]
+        self.listener.ended(live)
         same = self._by_kid[live.session.kid]
         same.remove(live)
         if not same:

@@ -87,6 +87,14 @@ class Sockets:
         """The addresses as bound, with the port that the kernel chose for 0."""
         return [each.getsockname()[:2] for each in self._sockets]
 
+    def path_to(self, peer: tuple[str | int, ...]) -> Path | None:
+        """Return the way to a peer that an earlier run heard, if there is a socket for it."""
+        family = socket.AF_INET6 if ":" in str(peer[0]) else socket.AF_INET
+        for each in self._sockets:
+            if each.family == family:
+                return Path(each, peer, ())
+        return None
+
     def start(self) -> None:
         """Begin to receive."""
         loop = asyncio.get_running_loop()

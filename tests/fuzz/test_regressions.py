@@ -50,10 +50,11 @@ def ask(world, session, mid, code, *options, payload=b""):
 
 
 def test_a_gap_between_blocks(world):
-    """aiocoap answers 5.00 where 4.08 is due, and goes on (world.KNOWN)."""
+    """aiocoap alone answers 5.00 and logs a traceback where 4.08 is due."""
     session = world.session("d-live")
-    assert ask(world, session, 1, coap.POST, (27, block(0, 1, 0)))[0] in (0x5F, 0x80)
-    assert ask(world, session, 2, coap.POST, (27, block(2, 0, 0)))[0] in (0x88, 0xA0)
+    for first in (b"", bytes(16), bytes(5)):
+        assert ask(world, session, 1, coap.POST, (27, block(0, 1, 0)), payload=first)[0] == 0x5F
+        assert ask(world, session, 2, coap.POST, (27, block(2, 0, 0)))[0] == 0x88
     assert ask(world, session, 3, coap.GET) == (coap.CONTENT, b"2")
 
 

@@ -4,15 +4,18 @@ import asyncio
 import socket
 from pathlib import Path as Folder
 
-from skerry import coap, initiator, record, schedule
+from skerry import coap, initiator, observe, oscore_server, record, schedule
 from skerry.chain import Chain
+from skerry.replay import ReplayWindow
 from skerry.session import Session
 from skerry_hub import enrolment
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
+from skerry_hub.devices import Devices
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
-from skerry_hub.resources import site
+from skerry_hub.pokes import Pokes
+from skerry_hub.resources import Configured, site
 from skerry_hub.sessions import Sessions
 from skerry_hub.udp import Path
 
@@ -26,14 +29,23 @@ class DeskHub:
         self.hub = hub
         self.sessions = Sessions()
         self.handshakes = Handshakes(hub.id, hub.store, hub.vault, self.sessions)
-        self.front = Front(self.handshakes, self.sessions, hub.store, Bridge(site(hub.store)))
+        self.configured = Configured(hub.store, hub.vault)
+        self.site = site(hub.store, self.configured)
+        bridge = Bridge(self.site)
+        self.pokes = Pokes(hub.store, hub.vault, self.sessions, lambda peer: None)
+        self.devices = Devices(self.sessions, bridge, self.pokes)
+        self.front = Front(self.handshakes, self.sessions, hub.store, bridge)
         self._ours, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._theirs.setblocking(False)
 
     async def ask(self, datagram: bytes, peer: int = 1) -> list[bytes]:
         """Give the front a datagram and return what it answers."""
         self.front.receive(datagram, SocketPath(self._ours, ("desk", peer), ()))
-        for _ in range(5):
+        return await self.sent()
+
+    async def sent(self, turns: int = 8) -> list[bytes]:
+        """Let the loop turn and return what the hub sent."""
+        for _ in range(turns):
             await asyncio.sleep(0)
         answers = []
         while True:
@@ -48,6 +60,11 @@ class SocketPath(Path):
 
     def send(self, datagram: bytes) -> None:
         self.socket.send(datagram)
+
+
+def empty(kind: int, mid: int) -> bytes:
+    """Return an acknowledgement or a reset."""
+    return coap.encode(coap.Message(coap.EMPTY, [], b"", kind, mid))
 
 
 class DeskDevice:
@@ -88,6 +105,9 @@ class DeskDevice:
         accepted = self.waiting.receive(coap.decode(answer).payload)
         self.chain = Chain.unpack(accepted.record)
         self.session = Session(accepted.persisted(accepted.record), self.suite)
+        self.window = ReplayWindow()
+        self.observing: dict[bytes, object] = {}
+        self.numbers: dict[bytes, int] = {}
 
     async def connect(self, hub: DeskHub) -> None:
         self.accept(await hub.ask(self.attempt()))
@@ -105,6 +125,35 @@ class DeskDevice:
         """Open the one answer to the last request."""
         (answer,) = answers
         return self.session.oscore.unprotect_response(coap.decode(answer), self.binding)
+
+    def registration(self, path: str, value: bytes = b"", token: bytes = b"o", *options) -> bytes:
+        """Return the datagram of a request with Observe: `value` 1 cancels."""
+        self.mid += 1
+        options = [*coap.path_options(path), (observe.OBSERVE, value), *options]
+        inner = coap.Message(coap.GET, options, b"", coap.CON, self.mid, token)
+        outer, self.observing[token] = observe.protect_registration(self.session.oscore, inner)
+        return coap.encode(outer)
+
+    def notification(self, datagram: bytes) -> tuple[coap.Message, int]:
+        """Open a notification; return it with its number, which has to be newer than the last."""
+        outer = coap.decode(datagram)
+        token = outer.token
+        inner, number = observe.unprotect_notification(
+            self.session.oscore, outer, self.observing[token], self.numbers.get(token, -2)
+        )
+        self.numbers[token] = number
+        return inner, number
+
+    def asked(self, datagram: bytes) -> tuple[coap.Message, object]:
+        """Open a request of the hub; return it with what its response is bound to."""
+        return oscore_server.unprotect_request(
+            self.session.oscore, self.window, coap.decode(datagram)
+        )
+
+    def answer(self, request, binding, payload=b"", code=coap.CONTENT, options=(), type=coap.ACK):
+        """Return the datagram of a response to the hub."""
+        inner = coap.Message(code, list(options), payload, type, request.mid, request.token)
+        return coap.encode(oscore_server.protect_response(self.session.oscore, inner, binding))
 
 
 def made(folder: Folder) -> Config:

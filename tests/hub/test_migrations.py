@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skerry_hub import enrolment
+from skerry_hub import device_config, enrolment
 from skerry_hub.config import Config
 from skerry_hub.store.sqlite import SCHEMA_VERSION, SqliteStore, create
 
@@ -66,6 +66,19 @@ def test_version_1_keeps_all_it_held(tmp_path):
             hub.vault.open(b"chain", found.name.encode(), found.chain)
         assert len(pseudonyms) == 34
         assert hub.store.next_start() == 2
+
+
+def test_version_2_keeps_all_it_held_and_takes_values(tmp_path):
+    config = old(tmp_path / "old", 2)
+    with enrolment.opened(config) as hub:
+        lamp, gone = hub.store.devices()
+        assert (lamp.chip, lamp.board, lamp.readings) == ("e6614103e7452d2f", "RPI_PICO", 1)
+        assert (lamp.state, gone.state) == ("active", "revoked")
+        assert hub.store.config(lamp.id) == []
+        assert hub.store.address(lamp.id) is None
+        device_config.set_value(hub.store, hub.vault, "lamp", "led", "text", b"red")
+        (found,) = device_config.values(hub.store, hub.vault, "lamp")
+        assert (found.path, found.payload) == ("led", b"red")
 
 
 def test_a_migration_that_is_cut_off_changes_nothing(tmp_path):

@@ -15,10 +15,10 @@ from search.watch import WATCH, Violation
 from skerry import coap, responder, schedule
 from skerry.chain import Chain
 from skerry_hub import enrolment
-from skerry_hub.bridge import Remote
 from skerry_hub.errors import StoreError
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
+from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live, Sessions
 from skerry_hub.store import NewDevice, sqlite
 from skerry_hub.vault import Vault, new_row_key
@@ -170,7 +170,10 @@ class Application:
 
 
 class Air:
-    """A way back: collects what the hub sends. Stands where udp.Path stands."""
+    """A way back: collects what the hub sends. Stands where udp.Path stands.
+
+    A session remembers its last one, and they are all alike.
+    """
 
     peer = address = ("air", 1)
 
@@ -179,6 +182,9 @@ class Air:
 
     def send(self, datagram: bytes) -> None:
         self.sent.append(datagram)
+
+    def __reduce__(self) -> tuple:
+        return Air, ()
 
 
 class _Uncounted(dict):

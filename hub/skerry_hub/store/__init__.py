@@ -86,6 +86,15 @@ class Reading:
     payload: bytes
 
 
+@dataclass(frozen=True)
+class ConfigValue:
+    """What the operator set for a device, sealed; `format` is CoAP's, if any."""
+
+    path: str
+    format: int | None
+    payload: bytes = field(repr=False)
+
+
 _REPLACEMENT = "~new"  # no id has a tilde
 
 
@@ -202,6 +211,26 @@ class Store(Protocol):
 
     def last_reading_id(self) -> int:
         """Return the highest number of a reading, or 0."""
+
+    def note_addresses(self, peers: dict[int, str]) -> None:
+        """Remember where devices were heard last, by their numbers."""
+
+    def address(self, device: int) -> str | None:
+        """Return where a device was heard last."""
+
+    def set_config(
+        self, device: int, path: str, format: int | None, payload: bytes | None
+    ) -> None:
+        """Set a value of an active device, or unset it with None."""
+
+    def config(self, device: int, path: str | None = None) -> list[ConfigValue]:
+        """Return what is set for a device, by path, or the one value at `path`."""
+
+    def config_after(self, number: int) -> list[tuple[int, int, str]]:
+        """Return (number, device, path) of all values that were set or unset after `number`."""
+
+    def last_config_id(self) -> int:
+        """Return the highest number of a value, or 0."""
 
     def next_start(self) -> int:
         """Count a start of the hub and return how many there were."""

@@ -1,6 +1,6 @@
 -- What the hub remembers. `chain` and `pending_key` are sealed (vault.py): no key is in clear here.
 
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,             -- 'hub', 'row_key', 'starts'
@@ -57,3 +57,19 @@ CREATE TABLE reading (
 ) STRICT;
 
 CREATE INDEX reading_by_device ON reading (device, id);
+
+-- Where a device was heard last: a hint for the hub, who it was comes from the session alone.
+CREATE TABLE address (
+    device INTEGER PRIMARY KEY REFERENCES device (id),
+    peer   TEXT NOT NULL                            -- JSON: what the socket takes
+) STRICT;
+
+-- What the operator sets for a device. A value that is set again gets a higher id.
+CREATE TABLE config (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    device  INTEGER NOT NULL REFERENCES device (id),
+    path    TEXT NOT NULL,
+    format  INTEGER,                                -- CoAP Content-Format
+    payload BLOB,                                   -- sealed; NULL once it is unset
+    UNIQUE (device, path)
+) STRICT;

@@ -13,10 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from skerry_hub.errors import DuplicateDevice, NotInitialised, StoreError
-from skerry_hub.store import Candidate, Device, NewDevice, Reading, duplicate, named, replaces
+from skerry_hub.store import (
+    Candidate,
+    ConfigValue,
+    Device,
+    NewDevice,
+    Reading,
+    duplicate,
+    named,
+    replaces,
+)
 from skerry_hub.store.migrations import migrate
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _BUSY_S = 5.0  # how long to wait for another process's transaction
 
 _REMEDIES = {
@@ -227,12 +236,12 @@ class SqliteStore:
             final = replaces(name) or name
             if final != name:
                 former = named(self, final)
+                moved = device.id, former.id
+                db.execute("UPDATE reading SET device = ? WHERE device = ?", moved)
+                db.execute("UPDATE config SET device = ? WHERE device = ?", moved)
                 self._revoke(former.id)
                 db.execute(
                     "UPDATE device SET name = ? WHERE id = ?", (f"{final}~{former.id}", former.id)
-                )
-                db.execute(
-                    "UPDATE reading SET device = ? WHERE device = ?", (device.id, former.id)
                 )
             for holder in self.of_chip(device.chip or ""):
                 if holder.state == "active":  # its board is another device now
@@ -273,6 +282,8 @@ class SqliteStore:
             (device,),
         )
         self._db.execute("DELETE FROM pseudonym WHERE device = ?", (device,))
+        self._db.execute("DELETE FROM address WHERE device = ?", (device,))
+        self._db.execute("DELETE FROM config WHERE device = ?", (device,))
 
     def revoked(self) -> list[int]:
         return [row[0] for row in self._read("SELECT id FROM device WHERE state = 'revoked'")]
@@ -306,6 +317,42 @@ class SqliteStore:
 
     def last_reading_id(self) -> int:
         return int(self._read("SELECT coalesce(max(id), 0) FROM reading")[0][0])
+
+    def note_addresses(self, peers: dict[int, str]) -> None:
+        with self._writing() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO address"
+                " SELECT id, ? FROM device WHERE id = ? AND state = 'active'",
+                [(peer, device) for device, peer in peers.items()],
+            )
+
+    def address(self, device: int) -> str | None:
+        rows = self._read("SELECT peer FROM address WHERE device = ?", device)
+        return rows[0][0] if rows else None
+
+    def set_config(
+        self, device: int, path: str, format: int | None, payload: bytes | None
+    ) -> None:
+        with self._writing() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO config (device, path, format, payload)"
+                " SELECT id, ?, ?, ? FROM device WHERE id = ? AND state = 'active'",
+                (path, format, payload, device),
+            )
+
+    def config(self, device: int, path: str | None = None) -> list[ConfigValue]:
+        rows = self._read(
+            "SELECT path, format, payload FROM config WHERE device = ? AND payload NOT NULL"
+            " AND coalesce(path = ?, TRUE) ORDER BY path",
+            device, path,
+        )  # fmt: skip
+        return [ConfigValue(*row) for row in rows]
+
+    def config_after(self, number: int) -> list[tuple[int, int, str]]:
+        return self._read("SELECT id, device, path FROM config WHERE id > ? ORDER BY id", number)
+
+    def last_config_id(self) -> int:
+        return int(self._read("SELECT coalesce(max(id), 0) FROM config")[0][0])
 
     def next_start(self) -> int:
         with self._writing():
