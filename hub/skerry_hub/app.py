@@ -5,22 +5,27 @@ import json
 import logging
 import signal
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 
-from skerry_hub import enrolment, logs, monitoring
+from skerry_hub import apps, enrolment, logs, monitoring
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
+from skerry_hub.control import Control
 from skerry_hub.devices import Devices
 from skerry_hub.endpoints import Endpoint
+from skerry_hub.errors import StoreError
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
+from skerry_hub.orders import Orders
 from skerry_hub.pokes import Pokes
 from skerry_hub.resources import Configured, site
 from skerry_hub.sessions import Sessions
 from skerry_hub.udp import Path, Sockets
 
 _WATCH_S = 0.5  # how often other processes' writes are looked for
-_SCRUB_S = 10.0  # how often overwritten keys are erased from the database's journal
+_SCRUB_S = 10.0  # how often addresses are written, and overwritten keys erased from the journal
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +51,9 @@ class Running:
         self.devices = Devices(self.sessions, self._bridge, self._pokes)
         self.front = Front(self.handshakes, self.sessions, self._store, self._bridge)
         self._sockets.start()
-        self._tasks = [asyncio.create_task(self._watch()), asyncio.create_task(self._scrub())]
+        self._seen = self._store.changes()
+        for pause, step in ((_WATCH_S, self._watch), (_SCRUB_S, self._scrub)):
+            self._tasks.append(asyncio.create_task(self._every(pause, step)))
         return self
 
     async def __aexit__(
@@ -59,7 +66,8 @@ class Running:
             task.cancel()
         self._sockets.stop()
         self.sessions.clear()
-        self._pokes.write_down()
+        with suppress(StoreError):  # they are hints
+            self._pokes.write_down()
         await self._bridge.close()
         self._sockets.close()
 
@@ -75,25 +83,29 @@ class Running:
     def _receive(self, datagram: bytes, path: Path) -> None:
         self.front.receive(datagram, path)
 
-    async def _watch(self) -> None:
-        """See what other processes wrote: end sessions of revoked devices, tell of new values."""
-        seen = self._store.changes()
+    async def _every(self, pause: float, step: Callable[[], object]) -> None:
+        """Do something now and then, also after the store failed at it."""
         while True:
-            await asyncio.sleep(_WATCH_S)
-            changes = self._store.changes()
-            if changes == seen:
-                continue
-            seen = changes
-            for device in self._store.revoked():
-                if self.sessions.drop(device):
-                    log.info("device %d was revoked: its session ended", device)
-            self._configured.look()
+            await asyncio.sleep(pause)
+            try:
+                step()
+            except StoreError as error:
+                log.error("%s", error)
 
-    async def _scrub(self) -> None:
-        while True:
-            await asyncio.sleep(_SCRUB_S)
-            self._pokes.write_down()
-            self._store.scrub()
+    def _watch(self) -> None:
+        """See what other processes wrote: end sessions of revoked devices, tell of new values."""
+        changes = self._store.changes()
+        if changes == self._seen:
+            return
+        for device in self._store.revoked():
+            if self.sessions.drop(device):
+                log.info("device %d was revoked: its session ended", device)
+        self._configured.look()
+        self._seen = changes
+
+    def _scrub(self) -> None:
+        self._pokes.write_down()
+        self._store.scrub()
 
 
 async def _serve(config: Config, hub: enrolment.Hub) -> None:
@@ -102,13 +114,17 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Running(hub, config.listen) as running:
+        control = Control(config.control, Orders(running.devices).handlers)
+        await control.start()
         watched = config.monitoring and await monitoring.serve(config.monitoring, running)
+        await apps.begin(config.app, running.site, running.devices)
         if config.json:
             print(json.dumps({"hub": hub.id, "listening": running.addresses}), flush=True)
         else:
             where = ", ".join(f"{host} port {port}" for host, port in running.addresses)
             print(f"hub {hub.id} listens on {where}; Ctrl-C ends it", flush=True)
         await stop.wait()
+        await control.stop()
         if watched:
             await watched.cleanup()
 

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 from skerry.wire import SUITES
-from skerry_hub import enrolment
+from skerry_hub import cli_devices, enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError
 from skerry_hub.flash import parsers
@@ -23,10 +23,12 @@ _HEAD = ("device", "label", "state", "epoch", "key", "session", "readings", "las
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 for an error, 130 if interrupted."""
-    unsaid = argparse.Namespace(data=None, json=False, listen=None, address=None, config=None)
+    unsaid = argparse.Namespace(
+        data=None, json=False, listen=None, address=None, config=None, app=None
+    )
     args = _parser().parse_args(argv, unsaid)
     try:
-        config = Config.of(args.data, args.listen, args.address, args.json, args.config)
+        config = Config.of(args.data, args.listen, args.address, args.json, args.config, args.app)
         status: int = args.command(config, args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough; the interpreter flushes once more
@@ -82,6 +84,7 @@ def _add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
 
     hub = command("run", _run, "Run the hub.")
     hub.add_argument("--listen", metavar="HOST:PORT", action="append", help="may be repeated")
+    hub.add_argument("--app", metavar="MODULE:FUNCTION", help="adds resources: docs/hub-api.md")
 
     tail = command("tail", _tail, "Print readings as they arrive.")
     tail.add_argument("--device", metavar="NAME", help="of one device only")
@@ -94,6 +97,7 @@ def _add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     sim.add_argument("--interval", type=int, default=1000, metavar="MS", help="between two (1000)")
 
     parsers.add(command)
+    cli_devices.add(command)
 
     gone = command("revoke", _revoke, "Erase a device's keys and end its session.")
     gone.add_argument("name")

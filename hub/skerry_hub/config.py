@@ -22,6 +22,7 @@ class Config:
     log_format: str = "text"
     log_level: str = "info"
     file: Path | None = None
+    app: str | None = None
 
     @staticmethod
     def of(
@@ -30,10 +31,11 @@ class Config:
         address: str | None = None,
         json: bool = False,
         file: str | None = None,
+        app: str | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> "Config":
         """Read flags, the environment, then the settings file; raise ConfigError."""
-        flags = {"data": data, "listen": listen, "address": address}
+        flags = {"data": data, "listen": listen, "address": address, "app": app}
         path = _settings_file(file or environ.get("SKERRY_CONFIG"), flags, environ)
         values = settings.resolve(flags, environ, settings.read_file(path) if path else {})
         return Config(
@@ -46,12 +48,18 @@ class Config:
             log_format=values["log_format"],
             log_level=values["log_level"],
             file=path,
+            app=values["app"],
         )
 
     @property
     def database(self) -> Path:
         """The store's file."""
         return self.data / "skerry.db"
+
+    @property
+    def control(self) -> Path:
+        """Where a running hub listens to the command line."""
+        return self.data / "control"
 
     @property
     def bundles(self) -> Path:
@@ -75,7 +83,7 @@ class Config:
     def explained(self) -> str:
         """Return a settings file that says what holds now, every setting explained."""
         values = {name: getattr(self, name, None) for name in ("data", "listen", "address",
-                  "monitoring", "log_format", "log_level")}  # fmt: skip
+                  "app", "monitoring", "log_format", "log_level")}  # fmt: skip
         values["kek_file"] = None if self.kek == self.data / "kek" else self.kek
         return settings.explained(values)
 

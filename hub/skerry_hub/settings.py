@@ -100,6 +100,11 @@ SETTINGS = (
         "hub.example:5683",
     ),
     Setting(
+        "app", None, _text, _quoted,
+        ("MODULE:FUNCTION that adds resources of your own (docs/hub-api.md). Default: none.",),
+        "greenhouse:add",
+    ),
+    Setting(
         "monitoring", None, parse_reachable, _show_endpoint,
         ("Serve /health and /metrics over HTTP here, so that Prometheus can read it.",
          "Not on a public address: it tells how many devices there are. Default: nowhere."),
