@@ -11,12 +11,15 @@ from aiocoap import interfaces
 from aiocoap.numbers import OptionNumber, TransportTuning
 from aiocoap.pipe import Pipe
 
+from skerry_hub.sessions import Live
+
 OBSERVATIONS = 16
 REQUESTS = 8  # that are being answered
-TRANSFERS = 8  # of several blocks, in both directions together
+TRANSFERS = 8  # requests of several blocks, in three minutes
+LONG_RESPONSES = 4  # of several blocks, kept until others take their place
 ASKED = 8  # requests of the hub to the device, with those that wait for their turn
 
-# aiocoap keeps a transfer for up to twice this long after its last block.
+# aiocoap keeps a body for up to twice this long after its last block.
 _KEPT_S = 2 * TransportTuning().MAX_TRANSMIT_WAIT
 _OPEN_TO_ALL = (".well-known", "core")
 _RETRY_S = 5
@@ -26,7 +29,7 @@ _BUSY = aiocoap.SERVICE_UNAVAILABLE
 
 
 class Transfers:
-    """The block-wise transfers of a session that aiocoap may hold in memory."""
+    """The requests of several blocks that aiocoap may hold in memory for a device."""
 
     def __init__(self) -> None:
         self._open: dict[Any, tuple[float, int]] = {}  # when it was touched, bytes so far
@@ -69,6 +72,9 @@ class Bounded:
         else:
             answer = _admit(request)
         if answer is None:
+            block = request.opt.block2
+            if request.remote.live is not None and block is not None and not block.block_number:
+                pipe.request = request.copy(block2=None)  # what is too long, endpoint.py cuts
             await self._site.render_to_pipe(pipe)
         else:
             pipe.add_response(answer, is_last=True)
@@ -76,26 +82,28 @@ class Bounded:
 
 def _admit(request: aiocoap.Message) -> aiocoap.Message | None:
     """Return what answers a session's request in the site's place, if anything does."""
-    endpoint = request.remote.live.endpoint
+    live = request.remote.live
+    endpoint = live.endpoint
     open_now = [pipe.request for pipe, _ in endpoint.tokens.incoming_requests.values()]
     observing = sum(each.opt.observe == 0 for each in open_now)
     if len(open_now) - observing + endpoint.messages.waiting > REQUESTS + OBSERVATIONS + ASKED:
         return _refusal(_BUSY, _RETRY_S)
     if request.opt.observe == 0 and observing > OBSERVATIONS:
         request.opt.observe = None  # an ordinary request, then (RFC 7641 section 4.1)
-    return _upload(request, endpoint.transfers) or endpoint.messages.later_block(request)
+    return _upload(request, live) or endpoint.messages.later_block(request)
 
 
-def _upload(request: aiocoap.Message, transfers: Transfers) -> aiocoap.Message | None:
-    """Refuse a block that is out of order, and a transfer for which there is no room."""
-    block, key = request.opt.block1, cache_key(request)
-    if block is not None and block.block_number and not transfers.follows(key, block.start):
+def _upload(request: aiocoap.Message, live: Live) -> aiocoap.Message | None:
+    """Refuse a block that is out of order, and a body for which there is no room."""
+    block, transfers = request.opt.block1, live.transfers
+    if block is None or not (block.block_number or block.more):
+        return None
+    key = live.number, cache_key(request)
+    if block.block_number and not transfers.follows(key, block.start):
         return _refusal(_INCOMPLETE)
-    later = request.opt.block2 is not None and request.opt.block2.block_number
-    if not later and transfers.full(key):
+    if transfers.full(key):
         return _refusal(_BUSY, int(_KEPT_S))
-    if block is not None and (block.block_number or block.more):
-        transfers.note(key, block.start + len(request.payload))
+    transfers.note(key, block.start + len(request.payload))
     return None
 
 

@@ -18,7 +18,7 @@ from aiocoap.pipe import Pipe
 from skerry import coap, observe
 from skerry.errors import SkerryError
 from skerry.oscore import Binding
-from skerry_hub.bounds import ASKED, Bounded
+from skerry_hub.bounds import ASKED, Bounded, Transfers
 from skerry_hub.endpoint import Endpoint, SessionEnded
 from skerry_hub.errors import DeviceBusy
 from skerry_hub.remote import Remote
@@ -171,6 +171,7 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
     def _endpoint(self, live: Live) -> Endpoint:
         if live.endpoint is None:
             live.endpoint = Endpoint(self.context, self, live)
+            live.transfers = live.transfers or Transfers()
         endpoint: Endpoint = live.endpoint
         return endpoint
 

@@ -27,7 +27,6 @@ from skerry_hub.sessions import Live, Sessions
 TIMEOUT_S = 60.0
 _POKE_AGAIN_S = 2.0  # doubled each time: a poke is not acknowledged
 _POKE_EVERY_S = 60.0  # of sessions that are worn out: a device takes no more
-_BLOCK_EXP = 4  # blocks of 256 bytes, which every device has room for
 _IDEMPOTENT = (aiocoap.GET, aiocoap.FETCH, aiocoap.PUT, aiocoap.DELETE, aiocoap.iPATCH)
 
 log = logging.getLogger(__name__)
@@ -169,6 +168,4 @@ class _Route(interfaces.RequestInterface):  # type: ignore[misc]
 
 def _remote(live: Live) -> Remote:
     assert live.path is not None  # noqa: S101 - for the type checker; it was heard
-    remote = Remote(live.path, live)
-    remote.maximum_block_size_exp = _BLOCK_EXP
-    return remote
+    return Remote(live.path, live)

@@ -15,10 +15,9 @@ from aiocoap.messagemanager import MessageManager
 from aiocoap.pipe import Pipe
 from aiocoap.tokenmanager import TokenManager
 
-from skerry_hub.bounds import Transfers, cache_key
+from skerry_hub.bounds import LONG_RESPONSES, cache_key
 from skerry_hub.sessions import Live
 
-_LONG = 4  # notifications of several blocks that are kept until their rest was fetched
 _BLOCK_EXP = 6  # blocks of 1,024 bytes, unless the device asked for less
 
 
@@ -39,7 +38,7 @@ class Messages(MessageManager):  # type: ignore[misc]
     def __init__(self, tokens: TokenManager, live: Live | None) -> None:
         super().__init__(tokens)
         self._live = live
-        self._notified: OrderedDict[Any, aiocoap.Message] = OrderedDict()
+        self._long: OrderedDict[Any, aiocoap.Message] = OrderedDict()  # responses, by request
 
     def _deduplicate_message(self, message: aiocoap.Message) -> bool:
         if self._live is not None:
@@ -53,9 +52,9 @@ class Messages(MessageManager):  # type: ignore[misc]
 
     def send_message(self, message: aiocoap.Message, monitor: Callable[[], None]) -> None:
         """Send (TokenInterface). Notifications are confirmable, and only the newest one waits."""
-        notifies = message.code.is_response() and message.opt.observe is not None
-        if notifies and self._live is not None:
-            if (message.remote, message.token) not in self._piggyback_opportunities:
+        if self._live is not None and message.code.is_response():
+            at_once = (message.remote, message.token) in self._piggyback_opportunities
+            if message.opt.observe is not None and not at_once:
                 message.mtype = aiocoap.CON
                 self._forget_older(message)
             message = self._first_block(message)
@@ -71,26 +70,29 @@ class Messages(MessageManager):  # type: ignore[misc]
         ]
 
     def _first_block(self, message: aiocoap.Message) -> aiocoap.Message:
-        """Cut a notification that is too long; the rest is fetched (RFC 7959 section 2.6)."""
+        """Cut a response that is too long and keep it until the rest is fetched (RFC 7959).
+
+        aiocoap does that for as many as are asked for, and not for notifications.
+        """
         asked = message.request.opt.block2
         exponent = min(_BLOCK_EXP, asked.size_exponent) if asked is not None else _BLOCK_EXP
-        if len(message.payload) <= 16 << exponent:
+        if len(message.payload) <= 16 << exponent or message.opt.block2 is not None:
             return message
-        if message.opt.etag is None:  # blocks of two notifications must not be put together
+        if message.opt.etag is None:  # blocks of two versions must not be put together
             message.opt.etag = hashlib.sha256(message.payload).digest()[:8]
         key = cache_key(message.request)
-        self._notified[key] = message
-        self._notified.move_to_end(key)
-        if len(self._notified) > _LONG:
-            self._notified.popitem(last=False)
+        self._long[key] = message
+        self._long.move_to_end(key)
+        if len(self._long) > LONG_RESPONSES:
+            self._long.popitem(last=False)
         first = message._extract_block(0, exponent, 0)
         first.request = message.request
         return first
 
     def later_block(self, request: aiocoap.Message) -> aiocoap.Message | None:
-        """Return a block of the last notification that such a request was answered with."""
+        """Return a block of the last long response to such a request, if it is still there."""
         block = request.opt.block2
-        whole = self._notified.get(cache_key(request)) if block and block.block_number else None
+        whole = self._long.get(cache_key(request)) if block and block.block_number else None
         if whole is None:
             return None
         exponent = min(_BLOCK_EXP, block.size_exponent)
@@ -124,7 +126,7 @@ class Tokens(TokenManager):  # type: ignore[misc]
 
 
 class Endpoint:
-    """One such pair, and what a session may have open."""
+    """One such pair."""
 
     def __init__(
         self,
@@ -137,5 +139,4 @@ class Endpoint:
         self.messages = Messages(self.tokens, live)
         self.messages.message_interface = transport
         self.tokens.token_interface = self.messages
-        self.transfers = Transfers()
         self.awaits: Any = None  # (peer, message id) of the confirmable message that is out

@@ -10,6 +10,8 @@ from skerry_hub.handshakes import hub_time
 from skerry_hub.sessions import Exchange, Live
 from skerry_hub.udp import Path
 
+_DEVICE_EXP = 4  # 256 bytes, in requests: every device has room for them
+_MAX_RESPONSE = 1 << 30  # endpoint.py cuts responses itself
 _MAX_LABEL = 255  # bytes
 _MAX_EXPORT = 8160  # bytes: HKDF-Expand with SHA-256 ends there (RFC 5869 section 2.3)
 
@@ -26,12 +28,15 @@ class Remote(interfaces.EndpointAddress):  # type: ignore[misc]
     scheme = "coap"
     hostinfo_local = "hub"  # aiocoap builds the request's URI from it; nobody resolves it
     uri_base_local = "coap://hub"
-    maximum_block_size_exp = 6
+    maximum_block_size_exp = 6  # blocks of 1,024 bytes
 
     def __init__(self, path: Path, live: Live | None = None, exchange: Exchange | None = None):
         self.path = path
         self.live = live
         self.exchange = exchange
+        if live is not None:
+            self.maximum_block_size_exp = _DEVICE_EXP
+        self._fingerprint = None if live is None or live.ended else live.session.fingerprint
         self._window = _window(live)
 
     def __repr__(self) -> str:
@@ -44,6 +49,11 @@ class Remote(interfaces.EndpointAddress):  # type: ignore[misc]
         return isinstance(other, Remote) and self.blockwise_key == other.blockwise_key
 
     @property
+    def maximum_payload_size(self) -> int:
+        """Bytes that aiocoap leaves in one piece."""
+        return _MAX_RESPONSE if self.live is not None else int(super().maximum_payload_size)
+
+    @property
     def device(self) -> str | None:
         """The device's id, if this is a device in a session."""
         return self.live.name if self.live is not None else None
@@ -51,7 +61,7 @@ class Remote(interfaces.EndpointAddress):  # type: ignore[misc]
     @property
     def fingerprint(self) -> str | None:
         """The session's, eight hexadecimal digits: the device shows the same."""
-        return self.live.session.fingerprint if self.live is not None else None
+        return self._fingerprint
 
     @property
     def window(self) -> tuple[float, float] | None:
@@ -66,11 +76,11 @@ class Remote(interfaces.EndpointAddress):  # type: ignore[misc]
         """Return a key for another protocol, the same that the device exports in this session.
 
         A label has at most 255 bytes, the length is 1 to 8,160 bytes; ValueError otherwise, or if
-        this is no device in a session.
+        this is no device, or its session ended.
         """
         label = label.encode() if isinstance(label, str) else label
-        if self.live is None:
-            raise ValueError("keys are exported from sessions, and this peer has none")
+        if self.live is None or self.live.ended:
+            raise ValueError("keys are exported from sessions, and this peer is in none")
         if len(label) > _MAX_LABEL or not 1 <= length <= _MAX_EXPORT:
             raise ValueError("a label has at most 255 bytes, a key 1 to 8160")
         return schedule.exported(self.live.session.secret, label, context, length)

@@ -72,6 +72,7 @@ class Live:
         self.failed = 0  # verifications
         self.poked = 0.0  # when it was last asked to make a new session
         self.endpoint: Any = None  # what the bridge keeps of it
+        self.transfers: Any = None  # what it counts of the device, in this session and before
         self.mid: int | None = None  # the last message id of what the hub sent by itself
 
     def __repr__(self) -> str:
@@ -129,6 +130,11 @@ class Live:
             self.mid = int.from_bytes(os.urandom(2), "big")
         self.mid = (self.mid + 1) & 0xFFFF
         return self.mid
+
+    def forget_keys(self) -> None:
+        """Drop the keys of a session that ended, whoever may hold on to this object."""
+        self.recent.clear()
+        del self.session
 
     def seal(self, inner: coap.Message, exchange: Exchange) -> bytes:
         """Return the datagram of a response; from the second one on with a Partial IV."""
@@ -231,6 +237,7 @@ class Sessions:
         if known.current is not None:
             others.append(known.current)
             live.mid = known.current.mid  # both ends' addresses are the same
+            live.transfers = known.current.transfers
         for each in others:
             self._forget(each)
         known.offered.clear()
@@ -271,6 +278,7 @@ class Sessions:
         same.remove(live)
         if not same:
             del self._by_kid[live.session.kid]
+        live.forget_keys()
 
 
 def _identity(outer: coap.Message) -> tuple[int, bytes, bytes]:
