@@ -7,6 +7,7 @@ tests/interop. Objects take twice the room here that they take on a microcontrol
 
 import ast
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             compile_into(folder / source.relative_to(below).with_suffix(".mpy"), source, level)
     runner = ROOT / "tests" / "run_micropython.py"
     (folder / "run_micropython.py").write_text(runner.read_text())
+    (folder / "vectors").mkdir()
+    shutil.copy(ROOT / "tests" / "vectors" / "rfc8613.json", folder / "vectors")
     return folder
 
 

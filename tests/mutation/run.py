@@ -123,13 +123,13 @@ MORE = {
         "skerry.oscore",
         [],
         ["_bstr", "decode_option", "encode_option", "SecurityContext", "_PARTIAL_IVS"],
-        ["dual.test_oscore", "dual.test_trace"],
+        ["dual.test_oscore", "dual.test_rfc8613", "dual.test_trace"],
     ),
     "oscore_server": (
         "skerry.oscore_server",
         [],
         ["ServerContext"],
-        ["dual.test_oscore", "dual.test_trace"],
+        ["dual.test_oscore", "dual.test_rfc8613", "dual.test_trace"],
     ),
     "coap": (
         "skerry.coap",
