@@ -4,8 +4,9 @@
     notification   inner Observe empty, outer Observe of any value, outer code 2.05 Content, and a
                    Partial IV of its own, which is what orders it
 
-The outer option is for proxies and is not protected: what counts needs both. The first response
-to a registration may come without a Partial IV; it is older than all that follow.
+The outer option is for proxies and is not protected: the inner one tells what a message is
+(section 4.1.3.5). The first response to a registration may come without a Partial IV; it is older
+than all that follow.
 """
 
 from skerry import coap, oscore_server
@@ -28,11 +29,16 @@ def protect_registration(
 
 
 def requested(outer: coap.Message, inner: coap.Message) -> int | None:
-    """Return what a verified request asks for: 0 to register, 1 to cancel, or None."""
+    """Return what a verified request asks for: 0 to register, 1 to cancel, or None.
+
+    Nobody is registered whose outer option is gone: a proxy took it that forwards no notifications
+    (a server may decline, RFC 7641 section 4.1), and the client learns it from the response.
+    """
     value = inner.option(OBSERVE)
-    if value is None or outer.option(OBSERVE) is None:
+    if value is None:
         return None
-    return int.from_bytes(value, "big")
+    asked = int.from_bytes(value, "big")
+    return asked if asked or outer.option(OBSERVE) is not None else None
 
 
 def protect_notification(
@@ -58,7 +64,8 @@ def unprotect_notification(
     """Return the inner response and its notification number, -1 if it has no Partial IV.
 
     `last` is the highest number so far, -2 before the first response. Raises Malformed, BadTag,
-    or Replayed for one that is not newer. The observation goes on if both messages have Observe.
+    or Replayed for one that is not newer. The observation goes on if the inner response has
+    Observe, whatever the outer one has.
     """
     partial_iv = decode_option(outer.option(coap.OSCORE) or b"")[0]
     number = -1 if partial_iv is None else int.from_bytes(partial_iv, "big")

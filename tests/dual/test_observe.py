@@ -45,6 +45,24 @@ def test_cancel():
     assert observe.requested(outer, inner) == 1
 
 
+def test_a_proxy_that_removes_observe_cannot_undo_a_cancellation():
+    client, server = ends()
+    outer, _ = register(client, b"\x01")
+    outer.options = [each for each in outer.options if each[0] != observe.OBSERVE]
+    inner, _ = server.unprotect_request(outer)
+    assert observe.requested(outer, inner) == 1
+
+
+def test_the_inner_option_alone_makes_a_notification():
+    client, server = ends()
+    outer, binding = register(client)
+    _, at_server = server.unprotect_request(outer)
+    sent = observe.protect_notification(server, notification(b"a"), at_server, True)
+    sent.options = [each for each in sent.options if each[0] != observe.OBSERVE]
+    inner, _ = observe.unprotect_notification(client, sent, binding, -2)
+    assert (inner.option(observe.OBSERVE), inner.payload) == (b"", b"a")
+
+
 def test_a_proxy_that_removes_observe_makes_it_an_ordinary_request():
     client, server = ends()
     outer, _ = register(client)
