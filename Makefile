@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-peers fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -50,6 +50,13 @@ test-pico: $(VENV)/test  ## the same for the Pico's image, in rp2040py
 	boards/build.sh pico
 	$(BIN)/pytest tests/firmware/test_pico.py
 	boards/build.sh check pico
+
+test-peers: $(VENV)/test  ## against other people's CoAP and OSCORE: apt-get install tshark
+	@command -v tshark >/dev/null || { echo "needs tshark: apt-get install tshark"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[peers]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps openwsn-coap==0.0.8
+	tests/peers/fetch.sh
+	$(BIN)/pytest tests/peers
 
 search: $(VENV)/test  ## ten million steps of the state search
 	$(BIN)/python tests/search/random_walk.py --steps 10000000
