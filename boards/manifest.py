@@ -3,7 +3,7 @@
 
 from os import listdir
 
-NOT_ON_BOARDS = ("backend_cpython.py", "responder.py")
+NOT_ON_BOARDS = ("backend_cpython.py", "provisioning.py", "responder.py", "wire_hub.py")
 
 
 def modules(folder):

@@ -22,7 +22,6 @@ from skerry.chain import Chain
 from skerry.initiator import Start
 from skerry.session import Session
 from skerry_device import client
-from skerry_device.exchange import Exchange
 from skerry_device.store import ChainStore
 
 _STACK_ROOM = const(16384)
@@ -51,15 +50,12 @@ class CannedLink:
 class CannedHub(client.Hub):
     """A connection that is made when `connect` is called, with a hub that is no process."""
 
-    def __init__(self, ctx, suite, message_2) -> None:
-        self._ctx, self.suite = ctx, suite
-        self._store = ChainStore(psram.Slots())
-        self.timeout_ms = 8000
-        self._exchange = Exchange(CannedLink(message_2), None)
+    def start(self) -> None:
+        """Wait for `connect`."""
 
     def connect(self) -> None:
         """Do what skerry_device.connect does once it has a link and a bundle."""
-        self._handshake()
+        super().start()
 
 
 def _count(function, *arguments):
@@ -118,14 +114,14 @@ def run(options):  # noqa: PLR0915 - one measurement after the other
     n_d = unhexlify(options["n_d"])
     message_2 = unhexlify(options["message_2"])
     client._nonce = lambda: n_d
-    hub = CannedHub(ctx, suite, message_2)
+    hub = CannedHub(link=CannedLink(message_2), medium=psram.Slots(), bundle=bundle)
     response = unhexlify(options["response"])
     if "connect" in options:
         _with_little_heap(options["connect"], hub.connect)
         return
     if "request" in options:
         hub.connect()
-        _with_little_heap(options["request"], _request, hub._oscore, response)
+        _with_little_heap(options["request"], _request, hub.session.oscore, response)
         return
 
     told = {"event": "cost", "held": held, "own_aes": "skerry.aes" in sys.modules}

@@ -11,33 +11,7 @@ import psram
 from slip import SlipLink
 from uart import Uart
 
-from skerry import schedule
-from skerry_device.client import Hub
-from skerry_device.entropy import weak
-from skerry_device.errors import HubSilent, NotProvisioned
-from skerry_device.exchange import Exchange
-from skerry_device.store import ChainStore
-
-
-class BoardHub(Hub):
-    """`connect`, with this board's medium and bundle where others have a folder."""
-
-    def __init__(self, link, timeout_ms, ack_timeout_ms) -> None:
-        try:
-            bundle = json.loads(psram.bundle())
-            self.device = bundle["device"]
-            self._hub = bundle["hub"]
-            self.suite = bundle["suite"]
-            self._ctx = schedule.context(self.suite, self.device.encode(), self._hub.encode())
-        except (ValueError, LookupError, TypeError):
-            raise NotProvisioned("provision this board")
-        self._store = ChainStore(psram.Slots())
-        self.timeout_ms = timeout_ms
-        self.ack_timeout_ms = ack_timeout_ms
-        self.link = link
-        self.weak = weak()
-        self._exchange = Exchange(link, None)
-        self._handshake()
+import skerry_device
 
 
 def tell(event, hub=None, **more):
@@ -54,10 +28,15 @@ def tell(event, hub=None, **more):
 def connect(options):
     """Connect, however long it takes; say what failed before each new try."""
     link = SlipLink(Uart())
+    medium = psram.Slots()
+    bundle = json.loads(psram.bundle() or "{}")
+    timeout_ms, ack_timeout_ms = options.get("timeout", 8000), options.get("ack", 2000)
     while True:
         try:
-            return BoardHub(link, options.get("timeout", 8000), options.get("ack", 2000))
-        except HubSilent as error:
+            return skerry_device.connect(
+                "", timeout_ms, None, link, ack_timeout_ms, medium, bundle
+            )
+        except skerry_device.HubSilent as error:
             tell("error", error=str(error))
 
 

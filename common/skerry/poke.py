@@ -6,7 +6,7 @@ It belongs to the epoch that both ends expect, so it is good for one handshake a
 by anybody else; sent again later, it means nothing. A device answers it with message 1.
 """
 
-from skerry import schedule
+from skerry import further
 from skerry.chain import Chain
 from skerry.primitives import const, equal
 
@@ -15,7 +15,7 @@ _TYPE_3 = const(0x30)
 
 def encode(suite: int, chain: Chain) -> bytes:
     """Return the poke of the epoch that a chain stands at."""
-    return bytes((_TYPE_3 | suite << 1,)) + schedule.poke(chain.chain_key)
+    return bytes((_TYPE_3 | suite << 1,)) + further.poke(chain.chain_key)
 
 
 def accepted(suite: int, chain: Chain, payload: bytes) -> bool:

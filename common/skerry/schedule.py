@@ -1,6 +1,7 @@
 """Every key, tag and label of the protocol.
 
-Nothing else calls HMAC, but OSCORE's HKDF and, for RK_0, provisioning.py.
+Nothing else calls HMAC, but OSCORE's HKDF, provisioning.py for RK_0, and further.py for what a
+handshake does without: poke, proof and exported.
 
 HMAC is HMAC-SHA-256, | joins bytes, all keys have 32 bytes.
 
@@ -57,11 +58,6 @@ def pseudonym(chain_key: bytes) -> bytes:
     return hmac_sha256(chain_key, b"\x03")[:6]
 
 
-def poke(chain_key: bytes) -> bytes:
-    """Poke of epoch (a, s), 8 bytes, from CK_a,s: asks the device for a handshake."""
-    return hmac_sha256(chain_key, b"\x04")[:8]
-
-
 def tag_1(ek: bytes, ctx: bytes, signed: bytes, length: int) -> bytes:
     """tag_1 over `signed`, all of message 1 before the tag."""
     return hmac_sha256(ek, b"\x10" + ctx + signed)[:length]
@@ -77,11 +73,6 @@ def session_secret(ek: bytes, ctx: bytes, signed_1: bytes, header_2: int, n_h: b
     return hmac_sha256(ek, b"\x12" + ctx + signed_1 + bytes((header_2,)) + n_h)
 
 
-def proof(ek: bytes, ctx: bytes, challenge: bytes) -> bytes:
-    """Return what shows that a device holds its epoch's key: 32 bytes for 16 of a challenge."""
-    return hmac_sha256(ek, b"\x13" + ctx + challenge)
-
-
 def oscore_secrets(secret: bytes) -> tuple[bytes, bytes, bytes]:
     """OSCORE's Master Secret (16), Master Salt (8) and the device's Sender ID (3) from MS."""
     out = hkdf_expand(secret, b"\x00\x06oscore", 27)
@@ -91,11 +82,3 @@ def oscore_secrets(secret: bytes) -> tuple[bytes, bytes, bytes]:
 def fingerprint(secret: bytes) -> str:
     """Eight hexadecimal digits that both ends can show of a session; they reveal nothing of it."""
     return hkdf_expand(secret, b"\x00\x0bfingerprint", 4).hex()
-
-
-def exported(secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
-    """Return a key for another protocol from MS: `length` bytes, at most 8,160.
-
-    A label has at most 255 bytes; other labels and contexts give unrelated keys.
-    """
-    return hkdf_expand(secret, b"\x01" + bytes((len(label),)) + label + context, length)

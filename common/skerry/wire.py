@@ -36,25 +36,22 @@ def suite_of(header: int) -> int:
     return header >> 1 & 7
 
 
-def checked_body(message: bytes, kind: int, length: int) -> bytes:
-    """Check header and exact length; return the message without its tag."""
-    if not message or message[0] & 0xF0 != kind:
-        raise Malformed("handshake header")
-    suite = suite_of(message[0])
-    if suite >= len(SUITES):
-        raise Malformed("unknown suite")
-    if kind == _TYPE_2 and message[0] & _TIME:
-        length += _TIME_LENGTH
-    if len(message) != length + SUITES[suite][0]:
-        raise Malformed("handshake length")
-    return message[:length]
-
-
 def decode_message_2(message: bytes) -> tuple[bytes, bytes, int | None, bytes]:
     """Return (what tag_2 covers, N_H, T or None, tag); raise Malformed."""
-    body = checked_body(message, _TYPE_2, _LENGTH_2)
-    time = body[_LENGTH_2:]
-    return body, body[1:9], int.from_bytes(time, "big") if time else None, message[len(body) :]
+    header = message[0] if message else 0
+    suite = suite_of(header)
+    if header & 0xF0 != _TYPE_2 or suite >= len(SUITES):
+        raise Malformed("handshake header")
+    end = _LENGTH_2 + _TIME_LENGTH * (header & _TIME)
+    if len(message) != end + SUITES[suite][0]:
+        raise Malformed("handshake length")
+    time = message[_LENGTH_2:end]
+    return (
+        message[:end],
+        message[1:9],
+        int.from_bytes(time, "big") if time else None,
+        message[end:],
+    )
 
 
 def body_1(header: int, pid: bytes, n_d: bytes) -> bytes:

@@ -1,6 +1,7 @@
 """The hub's half of wire.py: message 1 is read, message 2 is written."""
 
 from skerry import wire
+from skerry.errors import Malformed
 from skerry.primitives import const
 
 _TYPE_1 = const(0x10)
@@ -22,8 +23,13 @@ def wants_time(header: int) -> bool:
 
 def decode_message_1(message: bytes) -> tuple[bytes, bytes, bytes]:
     """Return (what tag_1 covers, PID, tag); raise Malformed."""
-    body = wire.checked_body(message, _TYPE_1, _LENGTH_1)
-    return body, body[1:7], message[_LENGTH_1:]
+    header = message[0] if message else 0
+    suite = wire.suite_of(header)
+    if header & 0xF0 != _TYPE_1 or suite >= len(wire.SUITES):
+        raise Malformed("handshake header")
+    if len(message) != _LENGTH_1 + wire.SUITES[suite][0]:
+        raise Malformed("handshake length")
+    return message[:_LENGTH_1], message[1:7], message[_LENGTH_1:]
 
 
 def body_2(header: int, n_h: bytes, time: int) -> bytes:

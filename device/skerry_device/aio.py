@@ -105,8 +105,8 @@ class Hub(client.Hub):
     async def _tend(self) -> None:
         """Do what is due."""
         while True:
-            await self.run(tend(self))
             await asyncio.sleep_ms(LOOK_MS)
+            await self.run(tend(self))
 
     def observe(self, path: str, timeout_ms: int | None = None) -> "Observation":
         """See observing.observe: `async for message in hub.observe(path)`."""

@@ -79,7 +79,7 @@ def _upload(hub, request: coap.Message, read):
         value = coap.uint(number << 4 | bool(after) << 3 | szx)
         request.options = options + [(_BLOCK1, value)]
         request.payload = block
-        response = yield from hub.in_session(lambda: hub.ask(request))
+        response = yield from hub.in_session(request)
         asked = _number(response, _BLOCK1)
         smaller = asked >= 0 and asked & 7 < szx
         if response.code == _CONTINUE and after:
@@ -107,7 +107,7 @@ def _download(hub, request: coap.Message, write, response: Response | None, limi
         if not response:
             value = coap.uint(offset >> 4 + szx << 4 | szx)
             request.options = options + [(_BLOCK2, value)]
-            response = yield from hub.in_session(lambda: hub.ask(request))
+            response = yield from hub.in_session(request)
         got = max(_number(response, _BLOCK2), 0)
         at = (got >> 4) << (got & 7) + 4
         same = not offset or response.message.option(_ETAG) == etag

@@ -107,7 +107,7 @@ class Hub:
         skerry.json says otherwise. Raises NotProvisioned, StoreFailed or HubSilent.
         """
         try:
-            if not bundle:
+            if bundle is None:
                 with open(folder + "skerry.json") as file:
                     bundle = json.load(file)
             self.device = bundle["device"]
@@ -232,13 +232,13 @@ class Hub:
         request = coap.Message(code, options, payload, _CON)
         response = None
         if len(payload) <= _BLOCK:
-            response = yield from self.in_session(lambda: self.ask(request))
+            response = yield from self.in_session(request)
             if not (response.message.option(_BLOCK2) or b"\0")[-1] & 8:
                 return response
         return (yield from self.transfer(request, response))
 
-    def in_session(self, ask):
-        """Return what the generator `ask()` returns. A generator.
+    def in_session(self, request: coap.Message, oscore=None):
+        """Return the Response to a request (see `ask`), or raise HubSilent. A generator.
 
         A handshake comes before it if one is due, and after silence or a 4.01 in clear another
         one, and the same once more.
@@ -253,9 +253,9 @@ class Hub:
             if self.weak and not self.session.oscore.sequence:
                 yield from self.ask(self.weak)
             if self.confirmed or not self.session.oscore.sequence:
-                result = yield from ask()
-                if result:
-                    return result
+                response = yield from self.ask(request, oscore)
+                if response:
+                    return response
             if not self.confirmed:  # nothing more may be sent in this session
                 self.session = None
         raise errors.HubSilent(_SILENT)

@@ -5,7 +5,7 @@ import os
 from time import ticks_diff, ticks_ms
 from time import time as seconds
 
-from skerry import schedule
+from skerry import further
 from skerry.primitives import const
 from skerry_device.client import Response
 from skerry_device.errors import HubSilent
@@ -52,7 +52,7 @@ def export_key(hub, label: str | bytes, context: bytes = b"", length: int = 32) 
 def _export(hub, label: bytes, context: bytes, length: int):
     if not hub.session or not hub.confirmed:
         yield from hello(hub)
-    return schedule.exported(hub.session.secret, label, context, length)
+    return further.exported(hub.session.secret, label, context, length)
 
 
 def time(hub) -> tuple[int, int] | None:

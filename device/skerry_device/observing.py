@@ -110,7 +110,7 @@ class Observation:
         """Register, and keep what the response brings. A generator."""
         request = self._request(_REGISTER)
         self._asked = ticks_ms()
-        self._keep((yield from self.hub.in_session(lambda: self.hub.ask(request, self))))
+        self._keep((yield from self.hub.in_session(request, self)))
 
     def notified(self, message: coap.Message) -> None:
         """Take a notification; one that does not verify or is not newer changes nothing."""
@@ -150,7 +150,7 @@ class Observation:
         self.stop()
         if self._session is self.hub.session:
             request = self._request(_CANCEL)
-            yield from self.hub.in_session(lambda: self.hub.ask(request, self))
+            yield from self.hub.in_session(request, self)
 
     def whole(self):
         """Return the newest response with all its blocks (RFC 7959 section 2.6). A generator."""

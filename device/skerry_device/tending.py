@@ -1,7 +1,8 @@
 """What a device does between its own requests: it listens, and does what is due.
 
-Due are a handshake (fresh.py), observations to register again, and the queue. While the hub stays
-silent, they are tried again after pauses of random length that grow to five minutes.
+Due are a handshake (fresh.py), observations to register again, the queue and, for the hub's
+requests, a session that is confirmed. While the hub stays silent, they are tried again after
+pauses of random length that grow to five minutes.
 """
 
 import os
@@ -52,7 +53,7 @@ def backoff(hub) -> Backoff:
 
 def hello(hub):
     """Confirm the session with a request that asks for nothing. A generator."""
-    return hub.in_session(lambda: hub.ask(coap.Message(coap.GET, [], b"", coap.CON)))
+    return hub.in_session(coap.Message(coap.GET, [], b"", coap.CON))
 
 
 def tend(hub):
@@ -65,8 +66,9 @@ def tend(hub):
             yield from hub.observing.renew()
         if hasattr(hub, "waiting"):
             yield from hub.waiting.flush()
+        usable = hub.session and hub.confirmed
         late = ticks_diff(ticks_ms(), hub.checked) >> 16
-        if not hub.session or not hub.confirmed or (late and hub.due()):
+        if (not usable and hasattr(hub, "server")) or (usable and late and hub.due()):
             yield from hello(hub)
         pauses.succeeded()
     except HubSilent:

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiocoap import interfaces
 
-from skerry import schedule
+from skerry import further
 from skerry_hub.handshakes import hub_time
 from skerry_hub.sessions import Exchange, Live
 from skerry_hub.udp import Path
@@ -83,7 +83,7 @@ class Remote(interfaces.EndpointAddress):  # type: ignore[misc]
             raise ValueError("keys are exported from sessions, and this peer is in none")
         if len(label) > _MAX_LABEL or not 1 <= length <= _MAX_EXPORT:
             raise ValueError("a label has at most 255 bytes, a key 1 to 8160")
-        return schedule.exported(self.live.session.secret, label, context, length)
+        return further.exported(self.live.session.secret, label, context, length)
 
     @property
     def blockwise_key(self) -> Any:

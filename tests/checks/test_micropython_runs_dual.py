@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 DUAL = sorted((ROOT / "tests" / "dual").glob("test_*.py"))
 HEAPS = {
     "dual": "64k",
-    "device": "256k",
+    "device": "512k",
     "test_primitives": "256k",  # messages of 5,000 bytes
     "test_responder": "96k",  # the hub's side
     "test_trace": "96k",  # both sides
@@ -63,7 +63,7 @@ def run_tests(path: Path, compiled: Path, heap: str, *options: str) -> None:
     done = subprocess.run(
         ["micropython", "-X", f"heapsize={heap}", "run_micropython.py", *options, module],
         cwd=compiled,
-        env={**os.environ, "MICROPYPATH": str(compiled)},
+        env={**os.environ, "MICROPYPATH": f"{compiled}:.frozen"},  # asyncio is frozen
         capture_output=True,
         text=True,
         timeout=120,

@@ -50,7 +50,7 @@ def within(steps):
         real_time()
         provision()
         air = Air(FakeHub())
-        hub = await aio.connect(FOLDER, link=air, ack_timeout_ms=300, timeout_ms=800)
+        hub = await aio.connect(FOLDER, link=air, ack_timeout_ms=50, timeout_ms=800)
         try:
             await asyncio.wait_for(steps(hub, air), 10)
         finally:
@@ -205,6 +205,7 @@ def test_queue():
         air.silent = True
         assert await hub.queue("readings", b"2") == 1
         air.silent = False
+        await asyncio.sleep_ms(10)
         while hub.status()["waiting"]:
             await asyncio.sleep_ms(100)
         assert [each.payload for each in air.hub.served][-2:] == [b"1", b"2"]

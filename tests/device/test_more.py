@@ -6,7 +6,7 @@ from fake_hub import FOLDER
 from flash import raises
 from place import Place, works
 
-from skerry import coap, record, schedule
+from skerry import coap, further, record
 from skerry_device.errors import HubSilent, NotProvisioned, StoreFailed
 
 T = 1_700_000_000
@@ -32,7 +32,7 @@ def test_exported_keys():
     works(place, hub)
 
     def hubs(label, context, length):
-        return schedule.exported(place.hub.last.secret, label, context, length)
+        return further.exported(place.hub.last.secret, label, context, length)
 
     key = hub.export_key("mqtt")
     assert len(key) == 32
@@ -53,7 +53,7 @@ def test_a_key_is_exported_from_a_confirmed_session_only():
     assert place.hub.pending is not None
     key = hub.export_key("mqtt")
     assert place.hub.pending is None
-    assert key == schedule.exported(place.hub.last.secret, b"mqtt", b"", 32)
+    assert key == further.exported(place.hub.last.secret, b"mqtt", b"", 32)
     place = Place()
     hub = place.connect()
     place.lose = lambda number, datagram: True

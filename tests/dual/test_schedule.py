@@ -2,7 +2,7 @@
 
 from dual.tools import pattern, unhex
 
-from skerry import provisioning, schedule
+from skerry import further, provisioning, schedule
 
 K0 = bytes(range(32))
 
@@ -46,7 +46,7 @@ def test_chain():
         "29d231a4de99df00b1d73cadb0845e8337bea134c9fa6c5efcdc59f9d9fcf220"
     )
     assert schedule.pseudonym(chain_key) == unhex("8664085d0028")
-    assert schedule.poke(pattern(32)) == unhex("6c872cc0b3f59dac")
+    assert further.poke(pattern(32)) == unhex("6c872cc0b3f59dac")
 
 
 def test_tags_and_session_secret():
@@ -71,12 +71,12 @@ def test_exports():
     assert (len(secret), len(salt), len(kid)) == (16, 8, 3)
     assert secret + salt + kid == unhex("4dc65a1948606bb67aa05eb0a93a182552d9946ebeb7e6bb88b3d3")
     assert schedule.fingerprint(pattern(32, 6)) == "8bda5eaf"
-    assert schedule.exported(pattern(32, 6), b"wg1", b"peer", 40) == unhex(
+    assert further.exported(pattern(32, 6), b"wg1", b"peer", 40) == unhex(
         "3d0b3a4aa391c5adb82c4550a7cd7284bbd5d1f9a2d0ea533f8d19bdc5135daf334de26f9880d361"
     )
     # No label is the end of another one, and no context the beginning of a label.
-    assert schedule.exported(pattern(32, 6), b"wg1p", b"eer", 4) != unhex("3d0b3a4a")
-    assert schedule.exported(pattern(32, 6), b"oscore", b"", 16) != secret
+    assert further.exported(pattern(32, 6), b"wg1p", b"eer", 4) != unhex("3d0b3a4a")
+    assert further.exported(pattern(32, 6), b"oscore", b"", 16) != secret
 
 
 def test_labels_are_apart():
@@ -85,12 +85,12 @@ def test_labels_are_apart():
         schedule.first_chain_key(key)[:6],
         schedule.next_root_key(key)[:6],
         schedule.pseudonym(key),
-        schedule.poke(key)[:6],
-        schedule.exported(key, b"oscore", b"", 6),
+        further.poke(key)[:6],
+        further.exported(key, b"oscore", b"", 6),
         schedule.tag_1(key, b"", b"", 6),
         schedule.tag_2(key, b"", b"", b"", 6),
         schedule.session_secret(key, b"", b"", 0, b"")[:6],
         schedule.oscore_secrets(key)[0][:6],
-        schedule.proof(key, b"", b"")[:6],
+        further.proof(key, b"", b"")[:6],
     ]
     assert len(set(made)) == 10

@@ -37,7 +37,7 @@ class UdpLink:
         """Return a datagram, or None."""
         self.socket.settimeout(timeout_ms / 1000)
         try:
-            datagram = self.socket.recv(1280)
+            datagram = self.socket.recv(640)
             self.received += len(datagram)
             self._unanswered = 1
             return datagram

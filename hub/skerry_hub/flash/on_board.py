@@ -149,7 +149,7 @@ def tell_proof(challenge):
     from binascii import unhexlify
 
     try:
-        from skerry import schedule
+        from skerry import further, schedule
         from skerry.chain import Chain
         from skerry_device.store import ChainStore, FileSlots
 
@@ -158,7 +158,7 @@ def tell_proof(challenge):
         ctx = schedule.context(said["suite"], said["device"].encode(), said["hub"].encode())
         chain = Chain.unpack(ChainStore(FileSlots("")).load())
         ek = schedule.epoch_key(chain.chain_key)
-        tell(proof=schedule.proof(ek, ctx, unhexlify(challenge)).hex())
+        tell(proof=further.proof(ek, ctx, unhexlify(challenge)).hex())
     except Exception as error:  # whatever it is, the other end decides
         tell(proof=None, reason=repr(error))
 

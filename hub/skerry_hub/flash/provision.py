@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from skerry import schedule
+from skerry import further, schedule
 from skerry.chain import Chain
 from skerry.errors import Exhausted
 from skerry.primitives import equal
@@ -192,7 +192,7 @@ def holds(
     """Tell whether a proof was made with the key of an epoch that this device may stand at."""
     ctx = schedule.context(stored.suite, name.encode(), hub.id.encode())
     return any(
-        equal(schedule.proof(ek, ctx, challenge), proof) for ek in _epoch_keys(hub, name, stored)
+        equal(further.proof(ek, ctx, challenge), proof) for ek in _epoch_keys(hub, name, stored)
     )
 
 
