@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from peer import Peer
 
-from skerry import coap, schedule
+from skerry import coap, further
 
 PAGE = Path(__file__).parents[2] / "docs" / "hub-api.md"
 
@@ -111,7 +111,7 @@ def test_what_a_resource_sees_of_the_device(hub, app):
     answer = peer.response([peer.round_trip(peer.request(b"", path="told"))])
     seen = json.loads(answer.payload)
     assert (seen["device"], seen["fingerprint"]) == ("d-1", peer.session.fingerprint)
-    key = schedule.exported(peer.session.secret, b"lock", b"door", 16)
+    key = further.exported(peer.session.secret, b"lock", b"door", 16)
     assert seen["key"] == key.hex()
     earliest, latest = seen["window"]
     assert before <= earliest <= joined
