@@ -17,11 +17,11 @@ from skerry.session_record import SessionRecord
 CTX = schedule.context(1, b"d-1", b"h-1")
 SECRET = pattern(32, 5)
 WINDOW = pattern(9, 6)
-TIME = 0x6A5B4C3D2E
+FAILURES = 0x1A2B3C
 
 
 def made(sequence=0x0102030405):
-    return SessionRecord(1, 0x0A0B0C0D, 0x01020304, SECRET, sequence, WINDOW, TIME, 86400)
+    return SessionRecord(1, 0x0A0B0C0D, 0x01020304, SECRET, sequence, WINDOW, FAILURES, 86400)
 
 
 PACKED = made().pack(CTX)
@@ -35,7 +35,7 @@ def fields(record):
         record.secret,
         record.sequence,
         record.window,
-        record.time,
+        record.failures,
         record.age,
     )
 
@@ -46,8 +46,8 @@ def test_exact_bytes():
     assert PACKED[11:43] == SECRET
     assert PACKED[43:48] == unhex("0102030405")
     assert PACKED[48:57] == WINDOW
-    assert PACKED[57:66] == unhex("6a5b4c3d2e 00015180")
-    assert PACKED[66:] == sha256(CTX + PACKED[:66]).digest()[:6]
+    assert PACKED[57:64] == unhex("1a2b3c 00015180")
+    assert PACKED[64:] == sha256(CTX + PACKED[:64]).digest()[:8]
 
 
 def test_round_trip():
@@ -64,10 +64,11 @@ def test_no_sequence_number_is_left():
     assert "connect again" in str(raises(Exhausted, made(1 << 40).pack, CTX))
 
 
-def test_an_age_beyond_the_field_is_the_highest():
+def test_counts_beyond_their_fields_are_the_highest():
     record = made()
-    record.age = 1 << 33
-    assert SessionRecord.unpack(CTX, record.pack(CTX)).age == 0xFFFFFFFF
+    record.failures, record.age = 1 << 24, 1 << 32
+    again = SessionRecord.unpack(CTX, record.pack(CTX))
+    assert (again.failures, again.age) == (0xFFFFFF, 0xFFFFFFFF)
 
 
 def test_torn_at_every_length():
@@ -94,8 +95,8 @@ def test_foreign():
 
 def test_right_checksums_of_wrong_records():
     """Another layout version or magic, and a byte too many."""
-    for body in (b"S\x02" + PACKED[2:66], b"T\x01" + PACKED[2:66], PACKED[:66] + b"\0"):
-        assert SessionRecord.unpack(CTX, body + sha256(CTX + body).digest()[:6]) is None
+    for body in (b"S\x02" + PACKED[2:64], b"T\x01" + PACKED[2:64], PACKED[:64] + b"\0"):
+        assert SessionRecord.unpack(CTX, body + sha256(CTX + body).digest()[:8]) is None
 
 
 def test_it_leads_to_one_epoch():
