@@ -45,6 +45,10 @@ class FlashSession:
         """Do nothing: what is stored already leads on behind what was used."""
         return True
 
+    def forget(self) -> None:
+        """Erase what is stored, for good. Raises StoreFailed."""
+        self._store.wipe()
+
     def guard(self, ctx: bytes, record: SessionRecord, oscore) -> None:
         """Store a session that the hub confirmed, in place of the one before; or reserve anew.
 

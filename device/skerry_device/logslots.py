@@ -31,7 +31,7 @@ class LogStore:
 
     `flash` has readblocks, writeblocks with an offset, and ioctl, as rp2.Flash and esp32.Partition
     have. A chain that `source` holds, FileSlots for instance, is a new one from the hub: `load`
-    moves it here.
+    moves it here. `sequence` counts the records that were ever written.
     """
 
     def __init__(self, flash, page: int = 256, source=None) -> None:
@@ -68,7 +68,7 @@ class LogStore:
 
         Raises StoreFailed; the chain before is wiped only once the new one is there.
         """
-        if self._sequence == 0xFFFFFFFF:  # more writes than any flash bears
+        if self.sequence == 0xFFFFFFFF:  # more writes than any flash bears
             raise StoreFailed(_WORN)
         before = self._place
         try:
@@ -78,13 +78,23 @@ class LogStore:
             raise StoreFailed(_WORN)
         return record.unpack(written)[1]
 
+    def wipe(self) -> None:
+        """Erase the chain for good. Raises StoreFailed."""
+        try:
+            for block in (0, 1):
+                self._flash.ioctl(_ERASE, block)
+            if self._newest():
+                raise StoreFailed(_WORN)
+        except OSError:
+            raise StoreFailed(_WORN)
+
     def _newest(self) -> bytes:
         """Find the record that counts; return its chain, b"" if there is none."""
-        self._sequence, self._place, chain = -1, 2 * self._places - 1, b""
+        self.sequence, self._place, chain = -1, 2 * self._places - 1, b""
         for place in range(2 * self._places):
             found = record.unpack(self._at(place))
-            if found and found[0] > self._sequence:
-                self._sequence, chain = found
+            if found and found[0] > self.sequence:
+                self.sequence, chain = found
                 self._place = place
         return chain
 
@@ -108,8 +118,8 @@ class LogStore:
 
     def _append(self, chain: bytes) -> bytes:
         """Write a record to the next place that takes it; return it as read back."""
-        self._sequence += 1  # whatever comes of it: no two records have the same
-        data = record.pack(self._sequence, chain)
+        self.sequence += 1  # whatever comes of it: no two records have the same
+        data = record.pack(self.sequence, chain)
         place = self._place
         while True:
             place = (place + 1) % (2 * self._places)

@@ -49,6 +49,10 @@ class RtcMemory:
     def guard(self, ctx, record, oscore) -> None:
         """Do nothing: what is read back once needs no reserve (flash_session.py does)."""
 
+    def forget(self) -> None:
+        """Overwrite what was kept."""
+        self.take()
+
 
 class Ram:
     """The same for ports without such memory: it ends with the program."""
@@ -68,6 +72,10 @@ class Ram:
 
     def guard(self, ctx, record, oscore) -> None:
         """Do nothing: what is read back once needs no reserve (flash_session.py does)."""
+
+    def forget(self) -> None:
+        """Drop what was kept."""
+        self._kept = b""
 
 
 _memory = None

@@ -85,6 +85,14 @@ def test_the_next_session_wipes_the_one_before():
     assert SessionRecord.unpack(CTX, life.memory.take()).step == 1
 
 
+def test_forget():
+    flash = Flash()
+    life = Life(ChainStore(flash))
+    life.memory.forget()
+    assert secrets(flash) == []
+    assert not Life(ChainStore(flash)).resumed
+
+
 def test_power_cut_at_every_byte_of_a_reserve():
     """Between any two cuts no number comes twice."""
     for erases in (False, True):

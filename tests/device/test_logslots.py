@@ -251,9 +251,28 @@ def test_errors_in_load():
     assert LogStore(flash).load() == chain(2)
 
 
+def test_wipe():
+    flash, store = started(256, 0, 50)
+    assert store.sequence == 50
+    store.wipe()
+    assert flash.sectors == [bytearray(b"\xff" * 4096)] * 2
+    raises(NotProvisioned, LogStore(flash).load)
+    raises(NotProvisioned, store.load)
+    assert store.save(chain(1)) == chain(1)
+
+
+def test_wipe_of_flash_that_keeps():
+    flash, store = started()
+    flash._erase = lambda block: None
+    assert "replace" in str(raises(StoreFailed, store.wipe))
+    flash, store = started()
+    flash.budget, flash.error = 0, OSError
+    assert "replace" in str(raises(StoreFailed, store.wipe))
+
+
 def test_last_sequence_number():
     flash, store = started()
-    store._sequence = 0xFFFFFFFE
+    store.sequence = 0xFFFFFFFE
     store.save(chain(1))
     assert "replace" in str(raises(StoreFailed, store.save, chain(2)))
     assert LogStore(flash).load() == chain(1)

@@ -21,6 +21,9 @@ def test_kept_and_taken_once():
         memory.keep(OTHER)
         assert memory.take() == OTHER
         assert memory.take() == b""
+        memory.keep(PACKED)
+        memory.forget()
+        assert memory.take() == b""
 
 
 def test_nothing_of_it_is_left():

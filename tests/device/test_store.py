@@ -146,6 +146,16 @@ def test_nothing_to_load():
         assert flash.writes == []
 
 
+def test_a_store_that_starts_empty():
+    """As that of sessions does."""
+    for before in (b"", BLANK, b"x"):
+        flash = Flash(before, before)
+        store = ChainStore(flash)
+        raises(NotProvisioned, store.load)
+        assert store.save(NEW) == NEW
+        assert flash.slots == [record.pack(0, NEW), BLANK]
+
+
 def test_last_sequence_number():
     flash = Flash(record.pack(0xFFFFFFFE, OLD))
     store = loaded(flash)
