@@ -1,7 +1,8 @@
 """What measure.py runs on MicroPython: one step, with all heap taken away but what is left to it.
 
-    micropython -m on_device STEP LEAVE        prints one JSON line, or dies of a MemoryError
+    micropython -m on_device STEP LEAVE        prints one JSON line, or dies
 
+It dies of a MemoryError, or of the hub's silence: a datagram that there is no room for is lost.
 STEP is a name in STEPS; LEAVE is how many bytes of heap stay free, 0 for all.
 """
 
@@ -19,7 +20,7 @@ _IMPORT = gc.mem_alloc() - _before
 
 
 def connect():
-    return skerry_device.connect(timeout_ms=8000)
+    return skerry_device.connect(timeout_ms=2000, ack_timeout_ms=100)
 
 
 def post(hub, payload):
@@ -36,8 +37,8 @@ def request(hub):
     post(hub, {"c": 21.5})
 
 
-def long_request(hub):
-    post(hub, b"\x40\xff" * 256)
+def blocks(hub):
+    post(hub, b"\x40\xff" * 512)
 
 
 def both():
@@ -48,7 +49,7 @@ def both():
 STEPS = {
     "handshake": (None, handshake),
     "request": (connect, request),
-    "long request": (connect, long_request),
+    "blocks": (connect, blocks),
     "handshake and request": (None, both),
 }
 
