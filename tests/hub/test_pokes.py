@@ -7,6 +7,7 @@ from desk import DeskHub, enrolled
 from test_front import in_loop
 
 from skerry import coap, poke
+from skerry.coap_server import uri_path
 from skerry_hub import sessions
 
 
@@ -18,7 +19,7 @@ async def begun(opened):
 
 
 def pokes(answers):
-    return [each for each in answers if coap.decode(each).path() == "k"]
+    return [each for each in answers if uri_path(coap.decode(each)) == "k"]
 
 
 def old(live, monkeypatch):
