@@ -4,11 +4,12 @@ The limits are those of docs/device.md. What is due is tried at most once a minu
 the session goes on until a handshake has succeeded.
 """
 
-from time import ticks_diff, ticks_ms, time
+from time import ticks_add, ticks_diff, ticks_ms, time
 
 from skerry.primitives import const
 
 _DAY = const(86_400)
+_LONG_AGO_MS = const(120_000)
 MESSAGES = const(1 << 20)  # q of draft-ietf-core-oscore-key-limits
 FAILURES = const(1 << 14)  # v, for tags of 8 bytes
 
@@ -22,9 +23,15 @@ def due(hub) -> bool:
     _, _, opened, seconds = hub.clock
     age = ticks_diff(ticks_ms(), opened)
     return (
-        hasattr(hub.session, "poked")
+        hasattr(hub.session, "unwanted")
         or not 0 <= age < _DAY * 1000
         or not 0 <= time() - seconds < _DAY
         or hub.session.oscore.sequence >= MESSAGES
         or hub.failures >= FAILURES
     )
+
+
+def replace(hub) -> None:
+    """Let the next request, or whoever tends, start with a handshake."""
+    hub.session.unwanted = True
+    hub.checked = ticks_add(ticks_ms(), -_LONG_AGO_MS)

@@ -5,7 +5,7 @@ heap than a dict.
 """
 
 _NAMES = """blocks download transfer upload
-fresh due
+fresh due replace
 more delete export_key factory_reset rekey status time window
 observing observe
 outbox flush queue

@@ -36,6 +36,5 @@ def _poke(hub, payload: bytes) -> None:
     except DeviceError:
         return
     if poke.accepted(hub.suite, chain, payload):
-        hub.session.poked = True
-        hub.checked = ticks_add(now, -2 * _AGAIN_MS)  # now is late enough to look
+        hub.replace()
         hub.poke_at = ticks_add(now, _AGAIN_MS)

@@ -4,16 +4,16 @@ import time
 from time import ticks_add
 
 from skerry import coap
-from skerry_device import client, exchange, fresh, more, observing, tending, unasked
+from skerry_device import client, exchange, fresh, keeping, more, observing, tending, unasked
 
-_TICKING = (client, exchange, fresh, more, observing, tending, unasked)
+_TICKING = (client, exchange, fresh, keeping, more, observing, tending, unasked)
 
 
 def real_time():
     """Give the device its own clock again."""
     for each in _TICKING:
         each.ticks_ms = time.ticks_ms
-    client.time = fresh.time = more.seconds = time.time
+    client.time = fresh.time = keeping.time = more.seconds = time.time
 
 
 class Clock:
@@ -25,7 +25,7 @@ class Clock:
         self.offset = 1_000_000  # of the board's calendar clock, in s
         for each in _TICKING:
             each.ticks_ms = self.ticks
-        client.time = fresh.time = more.seconds = self.seconds
+        client.time = fresh.time = keeping.time = more.seconds = self.seconds
 
     def ticks(self):
         return self.now % self.period
