@@ -1,5 +1,7 @@
 """The hub's end of block-wise transfers, for `FakeHub.answer`: one resource, kept in `body`."""
 
+import gc
+
 from skerry import coap
 
 BLOCK1, BLOCK2, ETAG = 27, 23, 4
@@ -19,6 +21,7 @@ class BlockStore:
 
     def __call__(self, inner):
         self.before()
+        gc.collect()  # both ends share a heap here, and whole bodies want long pieces of it
         for option in (BLOCK1, BLOCK2):
             if inner.option(option) is not None:
                 self.blocks.append((option, int.from_bytes(inner.option(option), "big")))

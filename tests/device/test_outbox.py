@@ -117,19 +117,17 @@ def test_pauses_grow_at_random():
     """Full jitter: from 0 to a bound that doubles up to five minutes; a success starts anew."""
     place = Place()
     place.connect()
-    longest = []
+    shortest, longest = [300_000] * 12, [0] * 12
     for _ in range(200):
         pauses = tending.Backoff()
-        found = []
-        for _ in range(12):
+        for i in range(12):
             pauses.failed()
-            found.append(pauses.left())
-        longest.append(found)
+            shortest[i] = min(shortest[i], pauses.left())
+            longest[i] = max(longest[i], pauses.left())
     for i in range(12):
         bound = min(2000 << i, 300_000)
-        row = [each[i] for each in longest]
-        assert 0 <= min(row) < bound // 8
-        assert bound * 7 // 8 < max(row) <= bound
+        assert 0 <= shortest[i] < bound // 8
+        assert bound * 7 // 8 < longest[i] <= bound
     pauses.succeeded()
     pauses.failed()
     assert pauses.left() <= 2000
