@@ -103,8 +103,8 @@ class Hub:
 
         Takes at most `timeout_ms`; `wdt.feed()` is called at least twice a second meanwhile,
         but for the look-up of the hub's name. `link`: see links/__init__.py; UDP if None.
-        `medium` keeps the chain in place of files in `folder` (store.py), `bundle` is what
-        skerry.json says otherwise. Raises NotProvisioned, StoreFailed or HubSilent.
+        `medium` keeps the chain in place of files in `folder` (store.py, logslots.py), `bundle`
+        is what skerry.json says otherwise. Raises NotProvisioned, StoreFailed or HubSilent.
         """
         try:
             if bundle is None:
@@ -118,7 +118,9 @@ class Hub:
         except (OSError, ValueError, LookupError, TypeError):
             raise errors.NotProvisioned("provision this board")
         self.folder = folder
-        self.store = store.ChainStore(medium or store.FileSlots(folder))
+        if not hasattr(medium, "load"):
+            medium = store.ChainStore(medium or store.FileSlots(folder))
+        self.store = medium
         self.timeout_ms = timeout_ms
         self.ack_timeout_ms = ack_timeout_ms
         self.wdt = wdt

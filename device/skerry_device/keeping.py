@@ -49,7 +49,7 @@ class Hub(client.Hub):
         # The clock that ran during a sleep may be far off: it tells the age but not the time.
         age = min(record.age, 1 << 18)
         self.clock = 0, self.checked, ticks_add(self.checked, -1000 * age), time() - age
-        self.failures = 0
+        self.failures = record.failures
         self.confirmed = True
         return True
 
@@ -65,6 +65,7 @@ class Hub(client.Hub):
         session = self.session
         record = SessionRecord(self.suite, self.era, self.step, session.secret)
         record.sequence = session.oscore.sequence
+        record.failures = self.failures
         if hasattr(session, "window"):
             record.window = session.window.pack()
         record.age = max((ticks_diff(ticks_ms(), self.clock[2]) + ms) // 1000, 0)

@@ -118,6 +118,8 @@ def factory_reset(hub) -> None:
     chain after all.
     """
     hub.close()
+    if hasattr(hub, "memory"):
+        hub.memory.forget()
     hub.store.wipe()
     try:
         os.remove(hub.folder + "skerry.json")

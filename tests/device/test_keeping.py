@@ -2,12 +2,15 @@
 
 from chip import Rtc
 from fake_hub import FOLDER
-from flash import Flash
+from flash import Flash, raises
+from nor import Nor
 from place import Place, is_hello, works
 
 from skerry import coap
-from skerry_device import keeping
+from skerry_device import client, keeping
+from skerry_device.errors import NotProvisioned
 from skerry_device.flash_session import FlashSession
+from skerry_device.logslots import LogStore
 from skerry_device.rtc import RtcMemory
 from skerry_device.store import ChainStore
 
@@ -158,3 +161,39 @@ def test_a_chain_that_has_moved_on():
     works(node.place, node.place.connect())
     works(node.place, node.connect())
     assert hellos(node) == 3
+
+
+def test_a_factory_reset_forgets_the_session():
+    for made in (rtc, flash):
+        node = made()
+        hub = node.connect()
+        works(node.place, hub)
+        hub.factory_reset()
+        assert node.memory().take() == b""
+        raises(NotProvisioned, node.connect)
+
+
+def test_failures_are_counted_on():
+    node = rtc()
+    hub = node.connect()
+    works(node.place, hub)
+    hub.failures = 77
+    hub.keep()
+    assert node.connect().failures == 77
+
+
+def test_the_chain_on_raw_flash():
+    """A LogStore in place of a medium."""
+    place = Place()
+    nor = Nor()
+    for step in range(3):
+        store = LogStore(nor, source=place.flash)
+        hub = client.connect(FOLDER, link=place.net, medium=store)
+        works_without_files(place, hub)
+        assert hub.step == step
+    assert hub.status()["records"] == 3
+
+
+def works_without_files(place, hub):
+    assert hub.post("readings", b"x").ok
+    assert hub.fingerprint == place.hub.last.fingerprint
