@@ -18,6 +18,7 @@ root=$(dirname "$boards")
 suite=trixie
 # The same bytes on any day, in any folder.
 export LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=1700000000 MICROPY_GIT_TAG=v1.25.0 MICROPY_GIT_HASH=debian
+export PYTHONHASHSEED=0 # the tools that write tables of pins go through sets
 
 fail() {
     echo "build.sh: $*" >&2

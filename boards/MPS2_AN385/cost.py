@@ -104,7 +104,15 @@ def _with_little_heap(leave: int, step, *arguments) -> None:
     print(json.dumps({"event": "enough", "ballast": bool(ballast)}))
 
 
-def run(options):  # noqa: PLR0915 - one measurement after the other
+def _primitives(cost) -> None:
+    key = bytes(range(32))
+    cost("hmac", primitives.hmac_sha256, key, bytes(50))
+    cost("sha256", lambda data: sha256(data).digest(), bytes(64))
+    cost("seal", primitives.AesCcm(key[:16], 8).seal, bytes(13), bytes(24), bytes(24))
+    cost("collect", gc.collect)
+
+
+def run(options):
     """Print one JSON line; with "connect" or "request", tell that so much free heap is enough."""
     gc.collect()
     held = gc.mem_alloc()
@@ -158,10 +166,6 @@ def run(options):  # noqa: PLR0915 - one measurement after the other
     answer = coap.decode(response)
     told["code"] = cost("unprotect", session.oscore.unprotect_response, answer, binding).code
 
-    key = bytes(range(32))
-    cost("hmac", primitives.hmac_sha256, key, bytes(50))
-    cost("sha256", lambda data: sha256(data).digest(), bytes(64))
-    cost("seal", primitives.AesCcm(key[:16], 8).seal, bytes(13), bytes(24), bytes(24))
-    cost("collect", gc.collect)
+    _primitives(cost)
     told["stack"] = _stack()
     print(json.dumps(told))
