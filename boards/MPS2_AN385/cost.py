@@ -51,11 +51,11 @@ class CannedHub(client.Hub):
     """A connection that is made when `connect` is called, with a hub that is no process."""
 
     def start(self) -> None:
-        """Wait for `connect`."""
+        """Do nothing yet."""
 
     def connect(self) -> None:
         """Do what skerry_device.connect does once it has a link and a bundle."""
-        super().start()
+        client.Hub.start(self)
 
 
 def _count(function, *arguments):

@@ -27,14 +27,16 @@ def tell(event, hub=None, **more):
 
 def connect(options):
     """Connect, however long it takes; say what failed before each new try."""
+    bundle = json.loads(psram.bundle() or "null")
     link = SlipLink(Uart())
-    medium = psram.Slots()
-    bundle = json.loads(psram.bundle() or "{}")
-    timeout_ms, ack_timeout_ms = options.get("timeout", 8000), options.get("ack", 2000)
     while True:
         try:
             return skerry_device.connect(
-                "", timeout_ms, None, link, ack_timeout_ms, medium, bundle
+                link=link,
+                medium=psram.Slots(),
+                bundle=bundle,
+                timeout_ms=options.get("timeout", 8000),
+                ack_timeout_ms=options.get("ack", 2000),
             )
         except skerry_device.HubSilent as error:
             tell("error", error=str(error))

@@ -105,7 +105,7 @@ def run(
     machine, stack_end = MACHINES[name]
     board = Board(folder, machine=machine)
     board.poke(0, record.pack(0, chain.pack()))
-    bundle = {"device": DEVICE, "hub": HUB, "suite": suite}
+    bundle = {"device": DEVICE, "hub": HUB, "suite": suite, "address": []}
     board.poke(BUNDLE, json.dumps(bundle).encode())
     (folder / "noise").unlink()
     (folder / "noise").write_bytes(bytes(range(256)))

@@ -104,6 +104,10 @@ mp_uint_t mp_hal_ticks_ms(void) {
     return ticks() / (TICKS_PER_US * 1000);
 }
 
+uint64_t mp_hal_time_ns(void) {
+    return ticks() * 1000 / TICKS_PER_US;
+}
+
 mp_uint_t mp_hal_ticks_cpu(void) {
     return ticks();
 }

@@ -3,6 +3,8 @@
 
 #undef MICROPY_PY_TIME
 #define MICROPY_PY_TIME (1)
+#define MICROPY_PY_TIME_TIME_TIME_NS (1)
+#define MICROPY_PY_TIME_INCLUDEFILE "board_time.h"
 #define MICROPY_PY_OS (1)
 #define MICROPY_PY_OS_URANDOM (1)
 #define MICROPY_PY_OS_INCLUDEFILE "board_os.h"
