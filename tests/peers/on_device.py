@@ -64,7 +64,7 @@ class Bound:
     def receive(self, timeout_ms):
         self.socket.settimeout(timeout_ms / 1000)
         try:
-            datagram, self.peer = self.socket.recvfrom(1280)
+            datagram, self.peer = self.socket.recvfrom(640)  # as UdpLink
         except OSError:
             return None
         return datagram

@@ -69,7 +69,6 @@ def test_many_requests_at_once(hub: Hub, session: tuple[str, Context], tmp_path:
     assert hub.row(session[0])["readings"] == 20
 
 
-@pytest.mark.xfail(strict=True, reason="the hub has nothing to observe yet")
 def test_observe(hub: Hub, session: tuple[str, Context], tmp_path: Path) -> None:
     """What the operator sets while aiocoap observes arrives as a notification."""
 

@@ -24,7 +24,7 @@ def device(request: Any, tmp_path: Path) -> Iterator[tuple[Address, Context]]:
 def test_aiocoap(device: tuple[Address, Context], tmp_path: Path) -> None:
     async def steps(ask: Ask, client: Any) -> None:
         assert (await ask(aiocoap.GET, "value")).payload == b"nothing yet"
-        for size in (0, 1, 300, 1000):
+        for size in (0, 1, 300, 500):
             payload = bytes(i * 5 & 255 for i in range(size))
             assert (await ask(aiocoap.PUT, "value", payload=payload)).code == aiocoap.CHANGED
             answer = await ask(aiocoap.GET, "value")
