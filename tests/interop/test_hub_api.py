@@ -159,6 +159,7 @@ def test_without_a_session_nothing_but_the_list(hub, app):
     [("greenhouse", "MODULE:FUNCTION"), ("nowhere:x", "No module"), ("json:nothing", "nothing")],
 )
 def test_an_app_that_is_none(hub, app_, text):
+    hub.kill()
     command = hub.command("run", "--listen", "127.0.0.1:0", "--app", app_)
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
