@@ -15,7 +15,4 @@ def modules(folder):
 package("skerry", modules("../common/skerry"), base_path="../common", opt=3)
 package("skerry_device", modules("../device/skerry_device"), base_path="../device", opt=3)
 package("skerry_device", ("links/__init__.py",), base_path="../device", opt=3)
-if options.link == "udp":
-    package("skerry_device", ("links/udp.py",), base_path="../device", opt=3)
-else:
-    module("slip.py", opt=3)
+package("skerry_device", ("links/%s.py" % options.link,), base_path="../device", opt=3)

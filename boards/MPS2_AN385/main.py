@@ -8,10 +8,10 @@ import json
 import time
 
 import psram
-from slip import SlipLink
 from uart import Uart
 
 import skerry_device
+from skerry_device.links.serial import SerialLink
 
 
 def tell(event, hub=None, **more):
@@ -28,7 +28,7 @@ def tell(event, hub=None, **more):
 def connect(options):
     """Connect, however long it takes; say what failed before each new try."""
     bundle = json.loads(psram.bundle() or "null")
-    link = SlipLink(Uart())
+    link = SerialLink(Uart())
     while True:
         try:
             return skerry_device.connect(

@@ -1,6 +1,6 @@
 """A board in QEMU that runs the real firmware, and the bridge from its serial line to the hub.
 
-    console: JSON lines     UART: SLIP frames  <->  UDP        memory: a file, so it survives a kill
+    console: JSON lines     UART: slipmux  <->  UDP        memory: a file, so it survives a kill
 
 The layout of the memory is that of boards/MPS2_AN385/psram.py.
 """
@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from skerry_hub.slipmux import Deframer, frame
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "build" / "firmware"
@@ -63,21 +65,6 @@ def microbit(memory: Path) -> list[str | Path]:
 
 
 SLOT, BUNDLE, OPTIONS, ROOM, SIZE = 256, 512, 1024, 512, 16 << 20
-END, ESCAPED = b"\xc0", ((b"\xdb", b"\xdb\xdd"), (b"\xc0", b"\xdb\xdc"))
-
-
-def frame(datagram: bytes) -> bytes:
-    """Return a datagram as a SLIP frame (RFC 1055)."""
-    for plain, escaped in ESCAPED:
-        datagram = datagram.replace(plain, escaped)
-    return END + datagram + END
-
-
-def unframe(data: bytes) -> bytes:
-    """Return what stands between two ENDs."""
-    for plain, escaped in reversed(ESCAPED):
-        data = data.replace(escaped, plain)
-    return data
 
 
 def passing(direction: str, datagram: bytes) -> bytes | None:
@@ -168,7 +155,7 @@ class Board:
 
     def _carry(self, line: socket.socket) -> None:
         """Carry datagrams between the serial line and the hub until the board is off."""
-        held = b""
+        frames = Deframer()
         with line, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as hub:
             if self.hub:
                 hub.connect(self.hub)
@@ -183,9 +170,8 @@ class Board:
                     elif ready is line:
                         if not got:
                             return
-                        *frames, held = (held + got).split(END)
-                        for each in filter(None, frames):
-                            self._pass("up", unframe(each), hub.send)
+                        for each in frames.feed(got):
+                            self._pass("up", each.content, hub.send)
 
     def _pass(self, direction: str, datagram: bytes, send: Callable[[bytes], object]) -> None:
         self.seen.append((direction, datagram))

@@ -6,7 +6,9 @@ import socket
 from contextlib import suppress
 
 import pytest
-from bridge import END, ROOT, built, frame, unframe
+from bridge import ROOT, built
+
+from skerry_hub.slipmux import Deframer, frame
 
 IMAGE = ROOT / "build" / "firmware" / "rpi-pico.uf2"
 LIMIT = 240  # seconds of a host that emulates far more slowly than a Pico runs
@@ -17,9 +19,9 @@ pytestmark = pytest.mark.skipif(not built(IMAGE), reason="needs a new image: boa
 PROGRAM = """
 import skerry_device
 from machine import UART, Pin
-from slip import SlipLink
+from skerry_device.links.serial import SerialLink
 uart = UART(1, 115200, tx=Pin(4), rx=Pin(5), timeout=0, rxbuf=512)
-hub = skerry_device.connect(link=SlipLink(uart), timeout_ms=20000, ack_timeout_ms=20000)
+hub = skerry_device.connect(link=SerialLink(uart), timeout_ms=20000, ack_timeout_ms=20000)
 print(hub.era, hub.step, hub.fingerprint, hub.post("readings", {"c": 21.5}).code)
 """
 
@@ -50,15 +52,12 @@ def mend_generator(mcu) -> None:
 
 async def carry(uart, hub) -> None:
     """Carry frames between the UART and the hub, until cancelled."""
-    held = bytearray()
+    frames = Deframer()
     waiting = bytearray()
 
     def on_byte(byte):
-        held.append(byte)
-        if held.endswith(END):
-            if len(held) > 1:
-                hub.send(unframe(bytes(held[:-1])))
-            held.clear()
+        for each in frames.feed(bytes((byte,))):
+            hub.send(each.content)
 
     uart.on_byte = on_byte
     while True:

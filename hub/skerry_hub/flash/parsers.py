@@ -20,7 +20,7 @@ def _later(module: str) -> Callable[[Config, argparse.Namespace], int]:
 
     def call(config: Config, args: argparse.Namespace) -> int:
         try:
-            loaded = import_module("skerry_hub.flash." + module)
+            loaded = import_module("skerry_hub." + module)
         except ModuleNotFoundError as error:
             if error.name not in _OURS:
                 raise
@@ -34,10 +34,14 @@ def _later(module: str) -> Callable[[Config, argparse.Namespace], int]:
 def add(command: Command) -> None:
     """Add the commands."""
     _flash(command)
+    gateway = command("gateway", _later("gateway"), "Carry between serial lines and the hub.")
+    gateway.add_argument("port", nargs="+", metavar="PORT", help="a serial port with a board")
+    gateway.add_argument("--baud", type=int, default=115200, metavar="N", help="(115200)")
+    gateway.add_argument("--address", metavar="HOST:PORT", help="the hub, if not on this machine")
 
 
 def _flash(command: Command) -> None:
-    flash = command("flash", _later("command"), "Make the board on a serial port a device.")
+    flash = command("flash", _later("flash.command"), "Make the board on a serial port a device.")
     flash.add_argument("name", nargs="?", help="the device's id (one is made up otherwise)")
     flash.add_argument("--port", metavar="PORT", help="/dev/..., COM3, id:SERIAL or unix:FOLDER")
     flash.add_argument("--label", default="", help="a text for people")
