@@ -31,3 +31,19 @@ def bench(tmp_path):
     made = Bench(tmp_path / "bench")
     yield made
     made.clear()
+
+
+@pytest.fixture
+def lying():
+    """Make boards that say what they are told to say."""
+    from liar import Liar
+
+    made = []
+
+    def make(chip, **answers):
+        made.append(Liar(chip, **answers))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

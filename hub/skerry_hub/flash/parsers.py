@@ -34,6 +34,9 @@ def _later(module: str) -> Callable[[Config, argparse.Namespace], int]:
 def add(command: Command) -> None:
     """Add the commands."""
     _flash(command)
+    doctor = command("doctor", _later("flash.doctor"), "Tell what is wrong, and what to do.")
+    doctor.add_argument("port", nargs="?", metavar="PORT", help="as --port of skerry flash")
+    doctor.add_argument("--address", metavar="HOST:PORT", help="where devices find the hub")
     gateway = command("gateway", _later("gateway"), "Carry between serial lines and the hub.")
     gateway.add_argument("port", nargs="+", metavar="PORT", help="a serial port with a board")
     gateway.add_argument("--baud", type=int, default=115200, metavar="N", help="(115200)")

@@ -241,6 +241,9 @@ class Store(Protocol):
     def put(self, key: str, value: bytes) -> None:
         """Set a value of the hub itself."""
 
+    def check(self) -> str:
+        """Read all pages and indexes; return "sound", or raise StoreError. Takes its time."""
+
     def scrub(self) -> bool:
         """Erase from the store's journal what was overwritten; False if somebody reads there.
 

@@ -371,6 +371,12 @@ class SqliteStore:
     def _put(self, key: str, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
+    def check(self) -> str:
+        found = self._read("PRAGMA integrity_check(1)")[0][0]
+        if found != "ok":
+            raise StoreError(f"database {self._path}: it is damaged: restore it from a backup")
+        return "sound"
+
     def scrub(self) -> bool:
         with _edge(self._path):
             self._db.execute("PRAGMA busy_timeout = 0")  # it can as well be done the next time
