@@ -1,4 +1,4 @@
-"""UART 0, with the part of machine.UART's interface that slip.py uses."""
+"""UART 0, with the part of machine.UART's interface that links/serial.py uses."""
 
 from machine import mem32
 from micropython import const

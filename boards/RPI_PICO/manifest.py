@@ -1,3 +1,3 @@
 # A Pico without radio: what all boards have, and the port's own modules for its flash.
-include("../manifest.py", link="serial")
+include("../manifest.py", link="serial", named=True)
 freeze("$(PORT_DIR)/modules")

@@ -31,7 +31,7 @@ sys.exit(cli.main(sys.argv[2:]))
 """
 
 
-def flash(hub, left, *arguments):
+def flash(hub, left, *arguments, timeout=90):
     """Flash, killed before a step with the exit status 9; return the exit status."""
     host, port = hub.address
     done = subprocess.run(
@@ -39,7 +39,7 @@ def flash(hub, left, *arguments):
             sys.executable, "-c", KILLED, str(left), "--data", hub.data, "--json", "flash",
             "--address", f"{host}:{port}", *arguments,
         ],
-        capture_output=True, text=True, timeout=90,
+        capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
     return done.returncode
 

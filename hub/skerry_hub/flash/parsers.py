@@ -37,6 +37,7 @@ def add(command: Command) -> None:
     doctor = command("doctor", _later("flash.doctor"), "Tell what is wrong, and what to do.")
     doctor.add_argument("port", nargs="?", metavar="PORT", help="as --port of skerry flash")
     doctor.add_argument("--address", metavar="HOST:PORT", help="where devices find the hub")
+    _bulk(command)
     gateway = command("gateway", _later("gateway"), "Carry between serial lines and the hub.")
     gateway.add_argument("port", nargs="+", metavar="PORT", help="a serial port with a board")
     gateway.add_argument("--baud", type=int, default=115200, metavar="N", help="(115200)")
@@ -59,3 +60,18 @@ def _flash(command: Command) -> None:
     flash.add_argument("--chip", metavar="ID", help="for a chip that has no id of its own")
     flash.add_argument("--dry-run", action="store_true", help="tell what would be done")
     flash.add_argument("--no-restart", action="store_true", help="leave it in its REPL")
+
+
+def _bulk(command: Command) -> None:
+    taken = command("import", _later("bulk.importing"), "Enrol the devices of a table.")
+    taken.add_argument("file", metavar="FILE", help="CSV or JSON Lines")
+    taken.add_argument("--transport-key", metavar="FILE", help="what wrapped_key is wrapped under")
+    taken.add_argument("--dry-run", action="store_true", help="check the file and no more")
+    taken.add_argument("--keep-going", action="store_true", help="take the good rows")
+    given = command("export", _later("bulk.exporting"), "Write all devices as a table.")
+    given.add_argument("-o", "--output", metavar="FILE", help="a new file")
+    given.add_argument("--transport-key", metavar="FILE", help="add the keys, wrapped under it")
+    label = command("label", _later("bulk.label"), "Print labels, or read one.")
+    label.add_argument("name", nargs="*", metavar="NAME")
+    label.add_argument("-o", "--output", metavar="FILE", help="labels.pdf, or a .png of one")
+    label.add_argument("--read", metavar="TEXT", help="what a label says, scanned or typed")

@@ -168,6 +168,9 @@ class Store(Protocol):
     def of_chip(self, chip: str) -> list[Device]:
         """Return who lives on a chip: devices being flashed, then the active one."""
 
+    def of_key(self, key_check: bytes) -> str | None:
+        """Return the id of the device whose K0 gives this keyed hash."""
+
     def describe(self, name: str, chip: str, board: str) -> None:
         """Note what a device runs on. Raises UnknownDevice or DuplicateDevice."""
 

@@ -195,7 +195,7 @@ class SqliteStore:
             holder = self.device(device.name)
             if holder is not None:
                 raise duplicate(holder)
-            if self._read("SELECT 1 FROM device WHERE key_check = ?", device.key_check):
+            if device.key_check and self.of_key(device.key_check):
                 raise DuplicateDevice("another device has this very key: every one needs its own")
             number = db.execute(
                 "INSERT INTO device (name, label, state, suite, era, step, chain, fingerprint,"
@@ -217,6 +217,10 @@ class SqliteStore:
             for state in ("pending", "active")
             for row in self._read(_DEVICES + f"WHERE state = '{state}' AND chip = ?", chip)
         ]
+
+    def of_key(self, key_check: bytes) -> str | None:
+        rows = self._read("SELECT name FROM device WHERE key_check = ?", key_check)
+        return rows[0][0] if rows else None
 
     def describe(self, name: str, chip: str, board: str) -> None:
         with self._writing() as db:
