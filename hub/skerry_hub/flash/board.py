@@ -21,8 +21,9 @@ from serial import SerialException
 
 from skerry_hub.errors import BoardError
 
-ATTENTION_S = 30.0  # how long a board that does something else is interrupted
+ATTENTION_S = 40.0  # how long a board that does something else is interrupted
 _ANSWER_S = 60.0
+_BANNER_S = 10.0
 _LONGEST = 65536  # characters of an answer
 _INTERRUPTS = 50
 _PROGRAM = Path(__file__).with_name("on_board.py")
@@ -42,13 +43,23 @@ class Firmware:
     missing: list[str]
 
 
+class _Line(SerialTransport):  # type: ignore[misc]
+    """mpremote's transport, with more time: flash may be erased before a file is written."""
+
+    def exec_raw(
+        self, command: str | bytes, timeout: float = _ANSWER_S, data_consumer: Any = None
+    ) -> Any:
+        """Run a program and return its output and errors."""
+        return super().exec_raw(command, timeout, data_consumer)
+
+
 class Board:
     """A board in its raw REPL. Every method raises BoardError if the board does not do it."""
 
     def __init__(self, port: str, attention_s: float = ATTENTION_S) -> None:
         """Interrupt whatever it does, and take it over."""
         self.port = port
-        self._transport: SerialTransport | None = None
+        self._transport: _Line | None = None
         try:
             self._take_over(attention_s)
             self._run(_PROGRAM.read_text())
@@ -65,7 +76,7 @@ class Board:
                 self._open()
                 self._interrupt()
                 with contextlib.redirect_stdout(io.StringIO()):  # mpremote prints what it got
-                    self._line.enter_raw_repl(soft_reset=soft_reset, timeout_overall=5)
+                    self._line.enter_raw_repl(soft_reset=soft_reset, timeout_overall=_BANNER_S)
                     self._line.exec("pass")  # nothing at all would be a soft reset
             except (TransportError, SerialException, OSError):
                 self.close()  # a board that resets takes its port away
@@ -87,7 +98,7 @@ class Board:
             mode = None
         if mode is not None and stat.S_ISCHR(mode) and not os.access(self.port, os.R_OK | os.W_OK):
             raise BoardError(f"no permission for {self.port}: {permission_remedy(self.port)}")
-        self._transport = SerialTransport(self.port, timeout=10)
+        self._transport = _Line(self.port, timeout=_BANNER_S)
 
     def _interrupt(self) -> None:
         """Press Ctrl-C, until a program that catches it is caught between two tries."""
@@ -97,7 +108,7 @@ class Board:
         self._line.serial.reset_input_buffer()
 
     @property
-    def _line(self) -> SerialTransport:
+    def _line(self) -> _Line:
         if self._transport is None:
             raise BoardError(f"the board on {self.port} is gone: plug it in and run this again")
         return self._transport

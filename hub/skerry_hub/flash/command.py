@@ -47,11 +47,11 @@ def _settings(config: Config, args: argparse.Namespace) -> Settings:
         tags=tags,
         suite=args.suite,
         chip=args.chip,
-        main=_program(args.main) if args.main else None,
+        main=read_program(args.main) if args.main else None,
     )
 
 
-def _program(path: str) -> bytes:
+def read_program(path: str) -> bytes:
     """Read a program; raise HubError if it is none."""
     content = Path(path).read_bytes()
     try:

@@ -34,6 +34,13 @@ def _later(module: str) -> Callable[[Config, argparse.Namespace], int]:
 def add(command: Command) -> None:
     """Add the commands."""
     _flash(command)
+    image = command("image", _later("flash.image"), "Make a file system to flash offline.")
+    image.add_argument("name", metavar="NAME", help="the device's id; enrolled if it is not")
+    image.add_argument("--board", required=True, help="a folder of boards/, such as RPI_PICO")
+    image.add_argument("--label", default="", help="a text for people")
+    image.add_argument("--address", metavar="HOST:PORT", help="where the device finds the hub")
+    image.add_argument("--main", metavar="FILE", help="the board's program, as main.py")
+    image.add_argument("-o", "--output", metavar="FILE", help="(NAME.uf2 or NAME.bin)")
     doctor = command("doctor", _later("flash.doctor"), "Tell what is wrong, and what to do.")
     doctor.add_argument("port", nargs="?", metavar="PORT", help="as --port of skerry flash")
     doctor.add_argument("--address", metavar="HOST:PORT", help="where devices find the hub")
