@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico test-peers fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-flash mip test-peers fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -57,6 +57,12 @@ test-peers: $(VENV)/test  ## against other people's CoAP and OSCORE: apt-get ins
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps openwsn-coap==0.0.8
 	tests/peers/fetch.sh
 	$(BIN)/pytest tests/peers
+
+test-flash: $(VENV)/test  ## skerry flash against boards of the unix port and, with its image, the Pico
+	$(BIN)/pytest tests/flash
+
+mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
+	$(BIN)/python -m skerry_hub.flash.mip build/mip
 
 search: $(VENV)/test  ## ten million steps of the state search
 	$(BIN)/python tests/search/random_walk.py --steps 10000000

@@ -9,6 +9,7 @@ board.py      one board: its raw REPL, through mpremote
 on_board.py   what runs there meanwhile
 image.py      skerry image: a file system for boards that are flashed offline
 mip.py        a package index for mpremote mip
+burn.py       skerry flash --burn: what hardware could keep
 doctor.py     skerry doctor: what is wrong, and what to do
 ports.py      which boards there are
 unix.py       MicroPython's unix port as a board

@@ -7,7 +7,7 @@ from pathlib import Path
 from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import BoardError, HubError
-from skerry_hub.flash import board, ports
+from skerry_hub.flash import board, burn, ports
 from skerry_hub.flash.plan import Wish
 from skerry_hub.flash.provision import Settings, Work, inspect, provision
 from skerry_hub.flash.report import Report
@@ -16,6 +16,8 @@ from skerry_hub.store import Device
 
 def run(config: Config, args: argparse.Namespace) -> int:
     """Flash one board; raises HubError, after which the same command goes on."""
+    if args.burn:
+        return burn.run(config, args.burn)
     wish = Wish(args.name, frozenset(args.replace))
     settings = _settings(config, args)
     report = Report(quiet=config.json)

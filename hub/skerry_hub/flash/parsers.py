@@ -65,6 +65,9 @@ def _flash(command: Command) -> None:
         help="the device that loses its key, on this board or elsewhere; repeatable",
     )  # fmt: skip
     flash.add_argument("--chip", metavar="ID", help="for a chip that has no id of its own")
+    flash.add_argument(
+        "--burn", choices=("esp32", "rp2350"), help="tell what hardware could keep; burns nothing"
+    )
     flash.add_argument("--dry-run", action="store_true", help="tell what would be done")
     flash.add_argument("--no-restart", action="store_true", help="leave it in its REPL")
 
