@@ -19,12 +19,13 @@ from skerry import coap, observe
 from skerry.errors import SkerryError
 from skerry.oscore import Binding
 from skerry_hub.bounds import ASKED, Bounded, Transfers
-from skerry_hub.endpoint import Endpoint, SessionEnded
+from skerry_hub.endpoint import Endpoint, SessionEnded, Undivided
 from skerry_hub.errors import DeviceBusy
 from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live
 from skerry_hub.udp import Path
 
+_BLOCK1 = 27  # RFC 7959 section 2.1
 _TOKEN = 4  # bytes: nobody guesses one who does not see it (RFC 7252 section 5.3.1)
 
 
@@ -94,6 +95,9 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
         except SkerryError:
             if outer.type == coap.CON:  # RFC 8613 section 8.4, step 8
                 path.send(coap.encode(coap.Message(coap.EMPTY, [], b"", coap.ACK, outer.mid)))
+            return
+        if _unfinished(asked.pipe.request, inner):
+            asked.pipe.add_exception(Undivided())
             return
         self.receive(coap.encode(inner), Remote(path, asked.live))
 
@@ -199,6 +203,13 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
     async def close(self) -> None:
         """Stop aiocoap."""
         await self.context.shutdown()
+
+
+def _unfinished(request: aiocoap.Message, response: coap.Message) -> bool:
+    """Tell whether a first block was taken for the whole: aiocoap would call that a success."""
+    block = request.opt.block1
+    divided = block is not None and block.more
+    return divided and response.code >> 5 == 2 and response.option(_BLOCK1) is None
 
 
 def _number(notification: coap.Message, number: int) -> None:

@@ -28,6 +28,13 @@ class SessionEnded(error.NetworkError):  # type: ignore[misc]
         return "the device's session ended before it answered"
 
 
+class Undivided(error.NetworkError):  # type: ignore[misc]
+    """The device takes no requests of several blocks; it may have acted on the first one."""
+
+    def __str__(self) -> str:
+        return "the device took the first block for the whole: send at most 256 bytes"
+
+
 class Messages(MessageManager):  # type: ignore[misc]
     """aiocoap's message layer; `live` is the session, or None for plain peers.
 

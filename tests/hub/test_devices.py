@@ -223,6 +223,18 @@ async def test_blocks_in_both_directions(opened):
 
 
 @in_loop
+async def test_a_device_that_takes_one_block_for_the_whole(opened):
+    hub, device = await begun(opened)
+    asking = started(hub, message(aiocoap.PUT, "image", bytes(300)))
+    (datagram,) = await hub.sent(20)
+    request, binding = device.asked(datagram)
+    await hub.ask(device.answer(request, binding, b"", coap.CHANGED))
+    with pytest.raises(error.NetworkError, match="at most 256 bytes"):
+        await asking
+    assert_nothing_is_kept(hub)
+
+
+@in_loop
 async def test_the_hub_observes_a_device(opened):
     hub, device = await begun(opened)
     asked = message()

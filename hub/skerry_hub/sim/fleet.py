@@ -53,14 +53,17 @@ class Device:
         folder: Path,
         library: Path,
         arguments: list[str],
+        program: Path | None = None,
+        heap: str = HEAP,
     ) -> None:
-        """Start it in its folder, with the compiled `library`."""
+        """Start it in its folder, with the compiled `library`; `program` if not device.py."""
         self.folder = folder
         self.name = folder.name
         self.lines: list[dict[str, Any]] = []
         self.noise: list[str] = []
+        run = ["-m", _PROGRAM] if program is None else [str(program)]
         self._process = subprocess.Popen(  # noqa: S603 - our interpreter, our program
-            [interpreter(), "-X", f"heapsize={HEAP}", "-m", _PROGRAM, *arguments],
+            [interpreter(), "-X", f"heapsize={heap}", *run, *arguments],
             cwd=folder,
             env={**os.environ, "MICROPYPATH": str(library)},
             stdout=subprocess.PIPE,
