@@ -17,6 +17,7 @@ OBSERVATIONS = 16
 REQUESTS = 8  # that are being answered
 TRANSFERS = 8  # requests of several blocks, in three minutes
 LONG_RESPONSES = 4  # of several blocks, kept until others take their place
+MAX_ANSWER = 1 << 18  # bytes of a response of the device, in blocks
 ASKED = 8  # requests of the hub to the device, with those that wait for their turn
 
 # aiocoap keeps a body for up to twice this long after its last block.

@@ -18,14 +18,14 @@ from aiocoap.pipe import Pipe
 from skerry import coap, observe
 from skerry.errors import SkerryError
 from skerry.oscore import Binding
-from skerry_hub.bounds import ASKED, Bounded, Transfers
-from skerry_hub.endpoint import Endpoint, SessionEnded, Undivided
+from skerry_hub.bounds import ASKED, MAX_ANSWER, Bounded, Transfers
+from skerry_hub.endpoint import Endpoint, SessionEnded, TooLong, Undivided
 from skerry_hub.errors import DeviceBusy
 from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live
 from skerry_hub.udp import Path
 
-_BLOCK1 = 27  # RFC 7959 section 2.1
+_BLOCK1, _BLOCK2 = 27, 23  # RFC 7959 section 2.1
 _TOKEN = 4  # bytes: nobody guesses one who does not see it (RFC 7252 section 5.3.1)
 
 
@@ -96,8 +96,9 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
             if outer.type == coap.CON:  # RFC 8613 section 8.4, step 8
                 path.send(coap.encode(coap.Message(coap.EMPTY, [], b"", coap.ACK, outer.mid)))
             return
-        if _unfinished(asked.pipe.request, inner):
-            asked.pipe.add_exception(Undivided())
+        refusal = _refused(asked.pipe.request, inner)
+        if refusal is not None:
+            asked.pipe.add_exception(refusal)
             return
         self.receive(coap.encode(inner), Remote(path, asked.live))
 
@@ -205,11 +206,14 @@ class Bridge(interfaces.MessageInterface):  # type: ignore[misc]
         await self.context.shutdown()
 
 
-def _unfinished(request: aiocoap.Message, response: coap.Message) -> bool:
-    """Tell whether a first block was taken for the whole: aiocoap would call that a success."""
+def _refused(request: aiocoap.Message, response: coap.Message) -> error.Error | None:
+    """Return what is wrong with the blocks of a response, if aiocoap would take it."""
     block = request.opt.block1
     divided = block is not None and block.more
-    return divided and response.code >> 5 == 2 and response.option(_BLOCK1) is None
+    if divided and response.code >> 5 == 2 and response.option(_BLOCK1) is None:
+        return Undivided()
+    value = int.from_bytes(response.option(_BLOCK2) or b"", "big")
+    return TooLong() if (value >> 4) << (value & 7) + 4 >= MAX_ANSWER else None
 
 
 def _number(notification: coap.Message, number: int) -> None:

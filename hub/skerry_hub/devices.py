@@ -19,7 +19,7 @@ from aiocoap.pipe import Pipe
 from skerry_hub.bounds import ASKED
 from skerry_hub.bridge import Bridge
 from skerry_hub.endpoint import SessionEnded
-from skerry_hub.errors import DeviceBusy, DeviceSilent, HubError
+from skerry_hub.errors import DeviceBusy, DeviceError, DeviceSilent, HubError
 from skerry_hub.pokes import Pokes
 from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live, Sessions
@@ -51,8 +51,8 @@ class Devices:
 
         Bodies in several blocks are taken apart and put together. If the session ends meanwhile,
         the request is sent again in the next one, unless doing it twice would matter (POST).
-        Raises UnknownDevice, NoAddress, DeviceBusy, DeviceSilent after `within` seconds, or an
-        error of aiocoap.
+        Raises UnknownDevice, NoAddress, DeviceBusy, DeviceSilent after `within` seconds,
+        DeviceError for a response that makes no sense, or an error of aiocoap.
         """
         try:
             async with asyncio.timeout(within):
@@ -73,6 +73,8 @@ class Devices:
                 if message.code not in _IDEMPOTENT:
                     raise
                 lost = live
+            except (AssertionError, ValueError):  # aiocoap's way to complain of blocks
+                raise DeviceError(f"{name} answers in blocks that do not fit together") from None
 
     async def session(self, name: str, other_than: Live | None = None) -> Live:
         """Return the device's session; if there is none but `other_than`, ask for one and wait.

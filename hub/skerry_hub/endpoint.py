@@ -35,6 +35,13 @@ class Undivided(error.NetworkError):  # type: ignore[misc]
         return "the device took the first block for the whole: send at most 256 bytes"
 
 
+class TooLong(error.NetworkError):  # type: ignore[misc]
+    """The device's response goes on beyond what the hub puts together."""
+
+    def __str__(self) -> str:
+        return "the device's response is too long"
+
+
 class Messages(MessageManager):  # type: ignore[misc]
     """aiocoap's message layer; `live` is the session, or None for plain peers.
 

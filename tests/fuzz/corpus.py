@@ -66,6 +66,20 @@ def seeds():
         + b"\0\2\xb8readings\xd1\3\x16\xff3",
         b"\0\1\xb8readings\xc1\0" + SPLIT + b"\0\1\xb8readings\xc1\x10",  # Block2
     ]
+    found["front_replies"] += [
+        bytes((kind,)) + body
+        for kind in (0, 1, 3, 4, 5)
+        for body in (
+            b"\x45\xff21",
+            b"\x44\x90\xff" + bytes(9),  # an OSCORE option
+            b"\x81",
+            b"\0",
+            b"\x5f\xd1\x0e\x0c",  # Block1: number 0, more to come
+            b"\x44\xd1\x0e\x0c\xff21",
+            b"\x45\xd1\x0a\x0c\xff" + bytes(256),  # Block2
+            b"\x45\x60\xff21",  # Observe
+        )
+    ]
     found["device_answers"] += [bytes(8), b"\1\1\0", b"\3\2\1\\9\1\1\2\1\0", b"\2\x1f\0\x81\0\1\0"]
     return found
 

@@ -18,6 +18,7 @@ RUNS = {
     "device_answers": 600,
     "front_inner": 2_000,
     "front_noise": 10_000,
+    "front_replies": 2_000,
     "front_traffic": 3_000,
     "message_1": 20_000,
     "message_2": 20_000,

@@ -234,6 +234,23 @@ async def test_a_device_that_takes_one_block_for_the_whole(opened):
     assert_nothing_is_kept(hub)
 
 
+@pytest.mark.parametrize(
+    ("block", "text"),
+    [(b"\x0c", "do not fit"), (b"\x3c", None), (b"\xff\xff\xfe", "too long")],
+)
+@in_loop
+async def test_blocks_of_a_device_that_make_no_sense(opened, block, text):
+    """16 bytes that are not, a beginning that is none, and a response without an end."""
+    hub, device = await begun(opened)
+    asking = started(hub, message())
+    (datagram,) = await hub.sent(20)
+    request, binding = device.asked(datagram)
+    await hub.ask(device.answer(request, binding, b"x" * 8, options=[(BLOCK2, block)]))
+    with pytest.raises((DeviceError, error.Error), match=text):
+        await asking
+    assert_nothing_is_kept(hub)
+
+
 @in_loop
 async def test_the_hub_observes_a_device(opened):
     hub, device = await begun(opened)
