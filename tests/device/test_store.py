@@ -156,6 +156,15 @@ def test_a_store_that_starts_empty():
         assert flash.slots == [record.pack(0, NEW), BLANK]
 
 
+def test_wipe():
+    for slots in ((record.pack(4, OLD), BLANK), (BLANK, record.pack(4, OLD))):
+        flash = Flash(*slots)
+        loaded(flash).wipe()
+        assert flash.slots == [BLANK, BLANK]
+        assert flash.writes == [0, 1]
+        raises(NotProvisioned, ChainStore(flash).load)
+
+
 def test_last_sequence_number():
     flash = Flash(record.pack(0xFFFFFFFE, OLD))
     store = loaded(flash)

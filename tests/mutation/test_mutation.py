@@ -53,8 +53,8 @@ ALLOWED = {
             " -> self._places = flash.ioctl(_SIZE, -1) // self._stride"
         ): "this ioctl takes no argument",
         (
-            "LogStore._newest: if found and found[0] > self._sequence:"
-            " -> if found and found[0] >= self._sequence:"
+            "LogStore._newest: if found and found[0] > self.sequence:"
+            " -> if found and found[0] >= self.sequence:"
         ): "no two records have one sequence number",
     },
     "session_record": {},
