@@ -49,9 +49,11 @@ def test_health_and_metrics(hub, watched):
 
 
 def test_a_hub_that_cannot_serve_monitoring_does_not_start(hub, monkeypatch):
+    hub.kill()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setenv("SKERRY_MONITORING", f"127.0.0.1:{taken.getsockname()[1]}")
         said = hub("run", "--listen", "127.0.0.1:0", ok=False)
     assert "cannot serve monitoring" in said
+    hub.start()
