@@ -32,10 +32,6 @@ ALLOWED = {
         ): "at 32 the mask leaves bit 0 alone: the same 1",
     },
     "store": {
-        "ChainStore.load: newest = (-1, b'') -> newest = (-2, b'')": "below every record, as -1 is",
-        "ChainStore.load: newest = (-1, b'') -> newest = (-0, b'')": (
-            'no record is below (0, b""): its chain is not empty'
-        ),
         "ChainStore.load: if found and found > newest: -> if found and found >= newest:": (
             "of two equal records it keeps the other one"
         ),
