@@ -16,6 +16,8 @@ from skerry.replay import ReplayWindow
 from skerry_device.client import Response, encoded
 
 _RECENT = const(4)  # answers kept for retransmissions
+_BLOCK1 = const(27)  # RFC 7959 section 2.1
+_BAD_OPTION = const(0x82)
 _NOT_FOUND = const(0x84)
 _NOT_ALLOWED = const(0x85)
 _FAILED = const(0xA0)
@@ -68,6 +70,8 @@ class Server:
 
     def _answer(self, request: coap.Message) -> coap.Message:
         """Call the handler and make a message of what it returns."""
+        if int.from_bytes(request.option(_BLOCK1) or b"", "big") >> 3:  # not the whole of it
+            return coap.Message(_BAD_OPTION, [])
         try:
             handlers = self.resources[uri_path(request)]
         except (KeyError, SkerryError):

@@ -222,3 +222,13 @@ def test_without_memory():
     finally:
         coap.decode = decode
     works(place, hub)
+
+
+def test_a_part_of_a_request_is_not_taken_for_the_whole():
+    """Block1 is critical (RFC 7959 section 2.1): a server that does not know it says 4.02."""
+    place, hub, calls = serving()
+    for value, code in ((b"\x0c", 0x82), (b"\x14", 0x82), (b"\x04", coap.CHANGED), (b"", 0x44)):
+        datagram, binding = place.hub.ask(coap.PUT, "led", b"x", options=[(27, value)])
+        inner = opened(place, ask(place, hub, datagram)[0], binding)
+        assert inner.code == code
+    assert len(calls) == 2
