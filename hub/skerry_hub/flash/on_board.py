@@ -66,9 +66,9 @@ def tell_library():
     try:
         import skerry
 
-        place = skerry.__path__[: -len("/skerry")]  # it is there without a file, if cut off early
-        if skerry.__path__ == "skerry":
-            place = "" if exists("skerry") else "firmware"
+        place = skerry.__path__[: -len("/skerry")]  # which is there even if no file is, yet
+        if place == ".frozen" or (not place and not exists("skerry")):
+            place = "firmware"
     except ImportError:
         place = "/lib"
     try:
