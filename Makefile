@@ -58,7 +58,7 @@ test-peers: $(VENV)/test  ## against other people's CoAP and OSCORE: apt-get ins
 	tests/peers/fetch.sh
 	$(BIN)/pytest tests/peers
 
-test-flash: $(VENV)/test  ## skerry flash against boards of the unix port and, with its image, the Pico
+test-flash: $(VENV)/test  ## skerry flash: boards of the unix port and, after `make test-pico`, the Pico
 	$(BIN)/pytest tests/flash
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
