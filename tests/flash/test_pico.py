@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "build" / "firmware" / "rpi-pico.uf2"
 SPEC = Path(__file__).with_name("pico.py")
 CHIP = "shelf-1"  # the emulated flash has no id of its own
-SLOW = 900  # seconds of a host that emulates far more slowly than a Pico runs
+SLOW = 1800  # seconds of a host that emulates far more slowly than a Pico runs
+
 
 pytest.importorskip("rp2040py", reason="needs pip install rp2040py==0.3.6")
 pytestmark = pytest.mark.skipif(not IMAGE.exists(), reason="needs boards/build.sh pico")
@@ -72,6 +73,11 @@ class Pico:
     def mpremote(self, *arguments):
         command = [Path(sys.executable).with_name("mpremote"), "connect", self.port, *arguments]
         subprocess.run(command, check=True, capture_output=True, timeout=SLOW)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    monkeypatch.setenv("SKERRY_SLOW", "20")
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from serial import SerialException
 
 from skerry_hub.errors import BoardError
 
-ATTENTION_S = 40.0  # how long a board that does something else is interrupted
-_ANSWER_S = 60.0
-_BANNER_S = 10.0
+_SLOW = float(os.environ.get("SKERRY_SLOW") or 1)  # for boards that are emulated slowly
+ATTENTION_S = 40.0 * _SLOW  # how long a board that does something else is interrupted
+_ANSWER_S = 60.0 * _SLOW
+_BANNER_S = 10.0 * _SLOW
 _LONGEST = 65536  # characters of an answer
 _INTERRUPTS = 50
 _PROGRAM = Path(__file__).with_name("on_board.py")
@@ -184,9 +185,9 @@ class Board:
         with self._edge():
             line = self._line
             line.exit_raw_repl()
-            line.read_until(1, b">>> ", timeout_overall=5)
+            line.read_until(1, b">>> ", timeout_overall=_BANNER_S)
             line.serial.write(b"\x04")
-            line.read_until(1, b"soft reboot\r\n", timeout_overall=5)
+            line.read_until(1, b"soft reboot\r\n", timeout_overall=_BANNER_S)
         self.close()
 
     def close(self) -> None:
