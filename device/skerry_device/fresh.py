@@ -10,8 +10,8 @@ from skerry.primitives import const
 
 _DAY = const(86_400)
 _LONG_AGO_MS = const(120_000)
-MESSAGES = const(1 << 20)  # q of draft-ietf-core-oscore-key-limits
-FAILURES = const(1 << 14)  # v, for tags of 8 bytes
+MESSAGES = const(1 << 20)  # q and v of draft-ietf-core-oscore-key-limits for 8-byte tags:
+FAILURES = const(1 << 14)  # the advantage of an attacker stays below 2^-50
 
 
 def due(hub) -> bool:
@@ -26,7 +26,7 @@ def due(hub) -> bool:
         hasattr(hub.session, "unwanted")
         or not 0 <= age < _DAY * 1000
         or not 0 <= time() - seconds < _DAY
-        or hub.session.oscore.sequence >= MESSAGES
+        or hub.session.oscore.sequence + getattr(hub.session, "answered", 0) >= MESSAGES
         or hub.failures >= FAILURES
     )
 

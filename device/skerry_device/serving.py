@@ -64,6 +64,7 @@ class Server:
             answer.type = coap.NON
             answer.mid = self.hub.exchange.mid = self.hub.exchange.mid + 1 & 0xFFFF
         datagram = coap.encode(oscore_server.protect_response(session.oscore, answer, binding))
+        session.answered = getattr(session, "answered", 0) + 1
         self._recent = self._recent[1 - _RECENT :] + [(identity, datagram)]
         self.hub.link.send(datagram)
         return True

@@ -2,6 +2,7 @@
 
 from place import Place, is_hello, works
 
+from skerry import coap
 from skerry_device import fresh
 
 DAY = 86_400_000
@@ -59,6 +60,19 @@ def test_by_messages():
     works(place, hub)
     assert hub.step == 1
     assert hub.session.oscore.sequence == 1
+
+
+def test_answers_to_the_hub_count_as_messages():
+    """They are sealed with the same key."""
+    place, hub = aged(0)
+    hub.serve("led", lambda request: None)
+    for _ in range(3):
+        place.net.deliver(1, place.hub.ask(coap.GET, "led")[0])
+        hub.listen(10)
+    hub.session.oscore.sequence = fresh.MESSAGES - 3
+    place.net.clock.now += 100_000
+    works(place, hub)
+    assert hub.step == 1
 
 
 def test_at_the_very_last_partial_iv():

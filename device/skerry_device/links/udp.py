@@ -28,6 +28,9 @@ class UdpLink:
                 self.socket = socket.socket(info[0], socket.SOCK_DGRAM)
                 self.socket.connect(info[-1])
             self._unanswered += 1
+        except OSError:  # no name service: the address of before may still do
+            pass
+        try:
             self.socket.send(datagram)
             self.sent += len(datagram)
         except OSError:
