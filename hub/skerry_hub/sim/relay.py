@@ -34,8 +34,9 @@ class Relay(threading.Thread):
         self._counts = {"up": 0, "down": 0}
         self._down = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._down.bind(("127.0.0.1", 0))
-        self._up = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._up.connect(hub)
+        self._hub = hub
+        self._up = self._towards_hub()
+        self._left: list[socket.socket] = []
         self._device: tuple[str, int] | None = None
         self._waiting: list[tuple[float, int, str, bytes]] = []
         self._ended = threading.Event()
@@ -85,10 +86,20 @@ class Relay(threading.Thread):
         except OSError:
             pass  # lost, like any datagram
 
+    def _towards_hub(self) -> socket.socket:
+        found = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        found.connect(self._hub)
+        return found
+
+    def move(self) -> None:
+        """Come to the hub from another port, as after a NAT has forgotten; the old one is dead."""
+        self._left.append(self._up)
+        self._up = self._towards_hub()
+
     def stop(self) -> None:
-        """Stop, and close both sockets."""
+        """Stop, and close all sockets."""
         self._ended.set()
         if self.is_alive():
             self.join()
-        self._down.close()
-        self._up.close()
+        for each in (self._down, self._up, *self._left):
+            each.close()
