@@ -50,9 +50,9 @@ def save_later(store, chain):
 def wipe_first(store, chain):
     before = store._slot
     store._write(before)
-    written = store._write(1 - before, record.pack(store._sequence + 1, chain))
+    written = store._write(1 - before, record.pack(store.sequence + 1, chain))
     store._slot = 1 - before
-    store._sequence += 1
+    store.sequence += 1
     return record.unpack(written)[1]
 
 
