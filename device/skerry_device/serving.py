@@ -16,8 +16,9 @@ from skerry.replay import ReplayWindow
 from skerry_device.client import Response, encoded
 
 _RECENT = const(4)  # answers kept for retransmissions
-_BLOCK1 = const(27)  # RFC 7959 section 2.1
-_BAD_OPTION = const(0x82)
+_BLOCK2 = const(23)  # RFC 7959 section 2.1
+_BLOCK1 = const(27)
+_BLOCK = const(256)  # bytes of an answer in one piece
 _NOT_FOUND = const(0x84)
 _NOT_ALLOWED = const(0x85)
 _FAILED = const(0xA0)
@@ -41,6 +42,7 @@ class Server:
         if self._session is not session:
             self._session = session
             self._recent = []
+            self._parts = None
             if not hasattr(session, "window"):
                 session.window = ReplayWindow()
         identity = (outer.mid, outer.token, outer.payload[-8:])
@@ -69,10 +71,32 @@ class Server:
         self.hub.link.send(datagram)
         return True
 
+    def _blocks(self):
+        """Return what puts blocks together and takes answers apart, in this session."""
+        if not self._parts:
+            from skerry_device.parts import Parts
+
+            self._parts = Parts(getattr(self.hub, "limit", 4096))
+        return self._parts
+
     def _answer(self, request: coap.Message) -> coap.Message:
+        """Answer a block, or call the handler."""
+        block1 = request.option(_BLOCK1)
+        asked = request.option(_BLOCK2)
+        answer = self._blocks().later(request) if asked else None
+        if not answer and block1:
+            answer = self._blocks().collect(request)
+        if answer:
+            return answer
+        answer = self._handled(request)
+        if block1:
+            answer.options.append((_BLOCK1, block1))
+        if asked or len(answer.payload) > _BLOCK:
+            answer = self._blocks().first(request, answer)
+        return answer
+
+    def _handled(self, request: coap.Message) -> coap.Message:
         """Call the handler and make a message of what it returns."""
-        if int.from_bytes(request.option(_BLOCK1) or b"", "big") >> 3:  # not the whole of it
-            return coap.Message(_BAD_OPTION, [])
         try:
             handlers = self.resources[uri_path(request)]
         except (KeyError, SkerryError):

@@ -18,7 +18,8 @@ from aiocoap.tokenmanager import TokenManager
 from skerry_hub.bounds import LONG_RESPONSES, cache_key
 from skerry_hub.sessions import Live
 
-_BLOCK_EXP = 6  # blocks of 1,024 bytes, unless the device asked for less
+_LARGEST_EXP = 6  # blocks of 1,024 bytes, if the device asks for them
+_BLOCK_EXP = 5  # 512 bytes, if it does not say: every device has room for a datagram with them
 
 
 class SessionEnded(error.NetworkError):  # type: ignore[misc]
@@ -89,7 +90,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         aiocoap does that for as many as are asked for, and not for notifications.
         """
         asked = message.request.opt.block2
-        exponent = min(_BLOCK_EXP, asked.size_exponent) if asked is not None else _BLOCK_EXP
+        exponent = min(_LARGEST_EXP, asked.size_exponent) if asked is not None else _BLOCK_EXP
         if len(message.payload) <= 16 << exponent or message.opt.block2 is not None:
             return message
         if message.opt.etag is None:  # blocks of two versions must not be put together
@@ -109,7 +110,7 @@ class Messages(MessageManager):  # type: ignore[misc]
         whole = self._long.get(cache_key(request)) if block and block.block_number else None
         if whole is None:
             return None
-        exponent = min(_BLOCK_EXP, block.size_exponent)
+        exponent = min(_LARGEST_EXP, block.size_exponent)
         found: aiocoap.Message = whole._extract_block(block.block_number, exponent, 0)
         found.opt.observe = None
         found.token, found.remote, found.mtype = b"", None, None

@@ -10,7 +10,7 @@ NOT_ON_A_DEVICE = {"backend_cpython.py", "provisioning.py", "responder.py", "wir
 BESIDES = {
     "aes.py", "aio.py", "blocks.py", "cbor.py", "coap_server.py", "entropy.py",
     "flash_session.py", "fresh.py", "further.py", "keeping.py", "later.py", "logslots.py", "more.py", "observe.py",
-    "observing.py", "oscore_server.py", "outbox.py", "poke.py", "replay.py", "rtc.py",
+    "observing.py", "oscore_server.py", "outbox.py", "parts.py", "poke.py", "replay.py", "rtc.py",
     "serial.py", "serving.py", "session_record.py", "tending.py", "unasked.py",
 }  # fmt: skip
 

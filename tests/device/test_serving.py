@@ -224,11 +224,131 @@ def test_without_memory():
     works(place, hub)
 
 
-def test_a_part_of_a_request_is_not_taken_for_the_whole():
-    """Block1 is critical (RFC 7959 section 2.1): a server that does not know it says 4.02."""
-    place, hub, calls = serving()
-    for value, code in ((b"\x0c", 0x82), (b"\x14", 0x82), (b"\x04", coap.CHANGED), (b"", 0x44)):
-        datagram, binding = place.hub.ask(coap.PUT, "led", b"x", options=[(27, value)])
-        inner = opened(place, ask(place, hub, datagram)[0], binding)
-        assert inner.code == code
-    assert len(calls) == 2
+BLOCK1, BLOCK2, SIZE1 = 27, 23, 60
+WHOLE = bytes(range(250)) * 3
+
+
+def block(number, more, szx=4):
+    return coap.uint(number << 4 | more << 3 | szx)
+
+
+def put(place, hub, number, more, payload, szx=4, path="image"):
+    """Send one block of a PUT; return the answer, opened."""
+    options = [(BLOCK1, block(number, more, szx))]
+    datagram, binding = place.hub.ask(coap.PUT, path, payload, options=options)
+    return opened(place, ask(place, hub, datagram)[0], binding)
+
+
+def keeping(limit=4096):
+    """Return (place, hub, bodies) with "image" and "other" served by what keeps bodies."""
+    place, hub, _ = serving()
+    hub.limit = limit
+    bodies = []
+
+    def keep(request):
+        bodies.append(request.payload)
+
+    hub.serve("image", keep)
+    hub.serve("other", keep)
+    return place, hub, bodies
+
+
+def test_a_request_in_blocks():
+    """RFC 7959 section 2.3: 2.31 for each block, and the handler is called with all of them."""
+    place, hub, bodies = keeping()
+    for szx in (4, 2, 0):
+        size = 16 << szx
+        last = (len(WHOLE) - 1) // size
+        for number in range(last):
+            answer = put(place, hub, number, 1, WHOLE[number * size : (number + 1) * size], szx)
+            assert (answer.code, answer.option(BLOCK1)) == (0x5F, block(number, 1, szx))
+        answer = put(place, hub, last, 0, WHOLE[last * size :], szx)
+        assert (answer.code, answer.option(BLOCK1)) == (coap.CHANGED, block(last, 0, szx))
+        assert bodies.pop() == WHOLE
+    assert put(place, hub, 0, 0, b"x").code == coap.CHANGED  # one block is all of it
+    assert bodies == [b"x"]
+
+
+def test_blocks_that_do_not_follow():
+    """4.08, and neither a gap nor a repetition nor another transfer's block does any harm."""
+    place, hub, bodies = keeping()
+    part = bytes(256)
+    assert put(place, hub, 1, 0, part).code == 0x88
+    assert put(place, hub, 0, 1, part).code == 0x5F
+    for number, payload, path in ((2, part, "image"), (0x1000, b"x", "image"), (1, b"x", "other")):
+        assert put(place, hub, number, 0, payload, path=path).code == 0x88
+    assert put(place, hub, 1, 1, b"short").code == 0x80
+    assert put(place, hub, 1, 0, bytes(257)).code == 0x80
+    assert put(place, hub, 1, 0, b"x", szx=7).code == 0x80
+    assert put(place, hub, 1, 0, b"end").code == coap.CHANGED
+    assert bodies == [part + b"end"]
+
+
+def test_a_request_that_is_too_long():
+    place, hub, bodies = keeping(limit=600)
+    for number in (0, 1):
+        assert put(place, hub, number, 1, bytes(256)).code == 0x5F
+    answer = put(place, hub, 2, 0, bytes(89))
+    assert (answer.code, answer.option(SIZE1)) == (0x8D, coap.uint(600))
+    assert put(place, hub, 2, 0, b"x").code == 0x88  # nothing is kept of it
+    assert bodies == []
+
+
+def test_a_request_for_which_there_is_no_memory():
+    place, hub, bodies = keeping()
+
+    class Full(bytearray):
+        def extend(self, data):
+            raise MemoryError
+
+    assert put(place, hub, 0, 1, bytes(256)).code == 0x5F
+    hub.server._parts._body = Full(bytes(256))
+    assert put(place, hub, 1, 0, b"x").code == 0x8D
+    works(place, hub)
+    assert bodies == []
+
+
+def test_another_session_does_not_go_on_with_a_request():
+    place, hub, bodies = keeping()
+    assert put(place, hub, 0, 1, bytes(256)).code == 0x5F
+    hub.rekey()
+    assert put(place, hub, 1, 0, b"x").code == 0x88
+    assert bodies == []
+
+
+def get(place, hub, number=None, szx=4, path="log"):
+    options = [] if number is None else [(BLOCK2, block(number, 0, szx))]
+    datagram, binding = place.hub.ask(coap.GET, path, options=options)
+    return opened(place, ask(place, hub, datagram)[0], binding)
+
+
+def test_an_answer_in_blocks():
+    """RFC 7959 section 2.4: 256 bytes each or less, one version of it, one call of the handler."""
+    place, hub, _ = serving()
+    calls = []
+
+    def log(request):
+        calls.append(request)
+        return WHOLE
+
+    hub.serve("log", log)
+    for szx in (6, 4, 1):
+        size = 16 << min(szx, 4)
+        last = (len(WHOLE) - 1) // size
+        tags, whole = set(), b""
+        for number in range(last + 1):
+            asked = min(szx, 4) if number else szx  # 1,024 bytes are too many for it
+            answer = get(place, hub, number if number or szx != 4 else None, asked)
+            tags.add(answer.option(4))
+            assert answer.code == coap.CONTENT
+            assert answer.option(BLOCK2) == block(number, number < last, min(szx, 4))
+            whole += answer.payload
+        assert whole == WHOLE
+        assert len(tags) == 1
+    assert len(calls) == 3
+    assert get(place, hub, 1).code == 0x88  # let go with the last block
+    assert get(place, hub).code == coap.CONTENT
+    assert get(place, hub, 3).code == 0x80  # beyond the end
+    assert get(place, hub, 1, path="led").code == 0x88
+    assert len(get(place, hub, 1).payload) == 256
+    assert get(place, hub, 0, path="led").option(BLOCK2) is None  # it fits

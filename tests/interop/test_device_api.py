@@ -27,6 +27,9 @@ class Store(resource.Resource):
     async def render_get(self, request):
         return aiocoap.Message(payload=self.body)
 
+    async def render_post(self, request):
+        return aiocoap.Message(payload=request.payload * 150)
+
 def add(site, devices):
     site.add_resource(["store"], Store())
 """
@@ -161,11 +164,12 @@ print(hub.download("store", write).code, size, digest.digest().hex())
 body = bytes(range(250)) * 12
 print(hub.put("store", body).code)
 print(hub.get("store").payload == body)
+print(hub.post("store", b"a long answer").payload == b"a long answer" * 150)
 """,
-        "96k",
+        "112k",
     )
     whole = bytes(i * 7 & 255 for i in range(12000))
-    expected = ["68", f"69 12000 {hashlib.sha256(whole).hexdigest()}", "68", "True"]
+    expected = ["68", f"69 12000 {hashlib.sha256(whole).hexdigest()}", "68", "True", "True"]
     assert lines == expected
 
 
@@ -187,6 +191,31 @@ print("same", hub.get("store").payload == body)
     hub.kill()
     hub.start()
     assert program.ends(60) == ["put 68", "same True"]
+
+
+def test_the_hub_sends_and_fetches_in_blocks(hub, running):
+    """Both ways at once: a request of 3,000 bytes, and the answer to it."""
+    relay = hub.relay(lambda way, index, _: [] if index % 9 == 8 else [0.0])
+    program = running(
+        hub.board("d-1", relay),
+        CONNECT
+        + """
+def image(request):
+    print("whole", len(request.payload))
+    return request.text() + "!"
+
+hub.serve("image", image)
+hub.post("readings", {"n": 1})
+while True:
+    hub.listen(1000)
+    print("listening")
+""",
+    )
+    program.says("listening")
+    text = "".join(f"{number:05}" for number in range(600))
+    answer = hub("request", "d-1", "put", "image", text)
+    assert answer["text"] == text + "!"
+    program.says("whole 3000")
 
 
 def test_queue_through_an_outage(hub, running):
