@@ -164,6 +164,7 @@ def test_the_path_is_as_described(bench):
         assert offsets == list(range(record.LENGTH))
         assert len({address // SLOT for _, address, _ in part}) == 1
     assert bench.trace.last < bench.trace.sent
+    print(f"{len(stores)} stores in {bench.trace.last} instructions")
 
 
 def test_after_each_store(bench):
