@@ -1,7 +1,7 @@
-"""CPython's primitives: hmac from the standard library, AES-CCM from `cryptography`."""
+"""CPython's primitives: SHA-256 from the standard library, AES-CCM from `cryptography`."""
 
+from hashlib import sha256
 from hmac import compare_digest as equal
-from hmac import digest
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
@@ -16,9 +16,18 @@ def const(value: int) -> int:
     return value
 
 
+_BLOCK = 64  # bytes
+_INNER = bytes(each ^ 0x36 for each in range(256))
+_OUTER = bytes(each ^ 0x5C for each in range(256))
+
+
 def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """HMAC-SHA-256 (RFC 2104): 32 bytes."""
-    return digest(key, message, "sha256")
+    """HMAC-SHA-256 (RFC 2104): 32 bytes. Two hashes cost less than one call of hmac.digest."""
+    if len(key) > _BLOCK:
+        key = sha256(key).digest()
+    key = key.ljust(_BLOCK, b"\0")
+    inner = sha256(key.translate(_INNER) + message).digest()
+    return sha256(key.translate(_OUTER) + inner).digest()
 
 
 class AesCcm:

@@ -10,12 +10,12 @@ from skerry.oscore import Binding, SecurityContext, decode_option, encode_option
 from skerry.replay import ReplayWindow
 
 
-def unprotect_request(
+def verify_request(
     context: SecurityContext, window: ReplayWindow, outer: coap.Message
 ) -> tuple[coap.Message, Binding]:
-    """Return the inner message and its binding (section 8.2).
+    """Return the inner message and its binding (section 8.2), and change nothing.
 
-    Raises Malformed, Replayed or BadTag, and then has changed nothing.
+    Raises Malformed, Replayed or BadTag. The window has to accept it before it is acted upon.
     """
     partial_iv, id_context, kid = decode_option(outer.option(coap.OSCORE) or b"")
     if partial_iv is None or kid is None:
@@ -26,8 +26,15 @@ def unprotect_request(
     window.check(number)
     nonce = context.nonce(kid, partial_iv)
     binding = Binding(kid, partial_iv, nonce)
-    inner = context.open(outer, binding, nonce)
-    window.accept(number)
+    return context.open(outer, binding, nonce), binding
+
+
+def unprotect_request(
+    context: SecurityContext, window: ReplayWindow, outer: coap.Message
+) -> tuple[coap.Message, Binding]:
+    """Verify a request and take it as received; raise what `verify_request` raises."""
+    inner, binding = verify_request(context, window, outer)
+    window.accept(int.from_bytes(binding.partial_iv, "big"))
     return inner, binding
 
 

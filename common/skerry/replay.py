@@ -26,7 +26,7 @@ class ReplayWindow:
         if ahead > 0:
             self._seen = (self._seen << ahead | 1) & 0xFFFFFFFF if ahead < _SIZE else 1
             self._highest = number
-        else:
+        elif -ahead < _SIZE:  # else later ones, verified after it, were accepted first
             self._seen |= 1 << -ahead
 
     def pack(self) -> bytes:

@@ -113,9 +113,11 @@ class HubSession:
     hexadecimal digits that both ends show; `secret`: MS, kept for what is exported from it.
     """
 
-    def __init__(self, secret: bytes, suite: int) -> None:
+    def __init__(
+        self, secret: bytes, suite: int, context: "type[ServerContext]" = ServerContext
+    ) -> None:
         """Derive everything from the session secret MS (32 bytes)."""
         self.secret = secret
         key, salt, self.kid = schedule.oscore_secrets(secret)
-        self.oscore = ServerContext(key, salt, b"", self.kid, None, wire.SUITES[suite][1])
+        self.oscore = context(key, salt, b"", self.kid, None, wire.SUITES[suite][1])
         self.fingerprint = schedule.fingerprint(secret)

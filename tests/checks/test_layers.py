@@ -11,7 +11,7 @@ COMMON = sorted((ROOT / "common" / "skerry").glob("*.py"))
 DEVICE = sorted((ROOT / "device").rglob("*.py"))
 
 IN_COMMON = {"hashlib", "cryptolib", "micropython", "skerry"}
-IN_BACKEND_CPYTHON = {"hmac", "cryptography", "skerry"}
+IN_BACKEND_CPYTHON = {"hashlib", "hmac", "cryptography", "skerry"}
 # What MicroPython's ports have, under the names that they have everywhere.
 IN_DEVICE = {
     "asyncio",

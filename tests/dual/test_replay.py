@@ -58,6 +58,15 @@ def test_edge_31_32_33_behind():
     assert fresh(window, range(60, 102)) == [n for n in range(70, 102) if n != 100]
 
 
+def test_accepted_though_later_ones_were_first():
+    # Verified together, then accepted in the wrong order: it is behind the window, no bit of it.
+    for highest in (32, 33, 100, 2**40 - 1):
+        window = window_after(highest)
+        window.accept(0)
+        raises(Replayed, window.check, 0)
+        assert window.pack() == window_after(highest).pack()
+
+
 def test_the_oldest_number_of_the_window_is_remembered():
     # 69 was taken and is now 31 behind; 68 falls out, taken or not.
     window = window_after(69, 100)
