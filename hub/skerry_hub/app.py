@@ -22,7 +22,7 @@ from skerry_hub.orders import Orders
 from skerry_hub.pokes import Pokes
 from skerry_hub.resources import Configured, site
 from skerry_hub.sessions import Sessions
-from skerry_hub.udp import Path, Sockets
+from skerry_hub.udp import Datagram, Sockets
 
 _WATCH_S = 0.5  # how often other processes' writes are looked for
 _SCRUB_S = 10.0  # how often addresses are written, and overwritten keys erased from the journal
@@ -52,6 +52,7 @@ class Running:
         self.front = Front(self.handshakes, self.sessions, self._store, self._bridge)
         self._sockets.start()
         self._seen = self._store.changes()
+        self._revocation = self._store.last_revocation()
         for pause, step in ((_WATCH_S, self._watch), (_SCRUB_S, self._scrub)):
             self._tasks.append(asyncio.create_task(self._every(pause, step)))
         return self
@@ -80,8 +81,8 @@ class Running:
         """Raise StoreError if the store does not answer."""
         self._store.get("hub")
 
-    def _receive(self, datagram: bytes, path: Path) -> None:
-        self.front.receive(datagram, path)
+    def _receive(self, batch: list[Datagram]) -> None:
+        self.front.receive(batch)
 
     async def _every(self, pause: float, step: Callable[[], object]) -> None:
         """Do something now and then, also after the store failed at it."""
@@ -97,7 +98,8 @@ class Running:
         changes = self._store.changes()
         if changes == self._seen:
             return
-        for device in self._store.revoked():
+        for number, device in self._store.revoked_after(self._revocation):
+            self._revocation = number
             if self.sessions.drop(device):
                 log.info("device %d was revoked: its session ended", device)
         self._configured.look()

@@ -35,7 +35,8 @@ from skerry_hub.errors import (
     StoreError,
 )
 from skerry_hub.store import NewDevice, Store, duplicate
-from skerry_hub.store.sqlite import SqliteStore, create
+from skerry_hub.store.database import create
+from skerry_hub.store.sqlite import SqliteStore
 from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek, write_private
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -167,7 +168,7 @@ def enroll(
         device, chain = new_device(hub, name, new_master_key(), label=label, suite=suite)
         bundle = Bundle(name, hub.id, address, suite, device.fingerprint)
         unfinished = _write_bundle(hub.bundles / (_UNFINISHED + name), bundle, chain)
-        hub.store.enroll(device, pseudonyms(chain))
+        hub.store.enroll(device, coming(chain))
         _put_in_place(unfinished, place)
     return Enrolled(name, label, device.fingerprint, place)
 
@@ -182,8 +183,8 @@ def new_device(
     fingerprint = hmac_sha256(master_key, b"fingerprint" + ctx)[:4].hex()
     check = hub.vault.key_check(master_key)
     return NewDevice(
-        name, label, suite, chain.era, chain.step, sealed, fingerprint, time.time(),
-        key_check=check,
+        name, label, suite, chain.era, chain.step, schedule.pseudonym(chain.chain_key), sealed,
+        fingerprint, time.time(), key_check=check,
     ), chain  # fmt: skip
 
 
@@ -195,10 +196,9 @@ def new_master_key() -> bytes:
     return master_key
 
 
-def pseudonyms(chain: Chain) -> list[tuple[bytes, int]]:
-    """Return all (pseudonym, era) that a device at this epoch is found by."""
-    first = (schedule.pseudonym(chain.chain_key), chain.era)
-    return [first, *recovery_pseudonyms(chain, RECOVERY_ERAS)]
+def coming(chain: Chain) -> list[tuple[bytes, int]]:
+    """Return all (pseudonym, era) of coming eras that a device at this epoch is found by."""
+    return recovery_pseudonyms(chain, RECOVERY_ERAS)
 
 
 def recovery_pseudonyms(chain: Chain, eras: int) -> list[tuple[bytes, int]]:

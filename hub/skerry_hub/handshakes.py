@@ -1,4 +1,8 @@
-"""Message 1 in, message 2 out: the hub's handshake as a list of steps.
+"""Messages 1 in, messages 2 out: the hub's handshake as a list of steps.
+
+    verify      identify, look up, check the tag: a Reply, and nothing has changed
+    (front.py)  make its write durable, together with those of others
+    answer      message 2, and the session that it offers
 
 Everything that fails is silent on the air. The new state is durable before message 2 exists.
 """
@@ -8,17 +12,25 @@ import logging
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from skerry import responder, schedule
 from skerry.chain import MAX_STEP, Chain
 from skerry.errors import Malformed, SkerryError
 from skerry.primitives import hmac_sha256
+from skerry_hub.bucket import Bucket
 from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.sessions import Live, Sessions
-from skerry_hub.store import Candidate, Store
+from skerry_hub.store import Advance, Candidate, Store
 from skerry_hub.vault import Vault, VaultError
 
+_WARNINGS_PER_S = 5.0
 _CLOCK_IS_SET = 1_735_689_600  # 2025-01-01: a clock before that was never set
+
+Found = dict[bytes, list[Candidate]]
+Search = Callable[[Collection[bytes]], Found]
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +50,22 @@ def hub_time() -> int:
     return now if _CLOCK_IS_SET * 256 < now < 1 << 40 else 0
 
 
-def _new_pseudonyms(candidate: Candidate, chain: Chain) -> list[tuple[bytes, int]]:
-    """Return (pseudonym, era) of the next epoch and of the eras that come into reach with it."""
-    new = [(schedule.pseudonym(chain.chain_key), chain.era)]
-    if chain.era != candidate.era:
-        reach = candidate.era + responder.RECOVERY_ERAS
-        coming = recovery_pseudonyms(chain, responder.RECOVERY_ERAS)
-        new += [each for each in coming if each[1] > reach]
-    return new
+def _coming(candidate: Candidate, chain: Chain) -> list[tuple[bytes, int]]:
+    """Return the pseudonyms (pid, era) of the eras that come into reach with a chain."""
+    if chain.era == candidate.era:
+        return []
+    reach = candidate.era + responder.RECOVERY_ERAS
+    coming = recovery_pseudonyms(chain, responder.RECOVERY_ERAS)
+    return [each for each in coming if each[1] > reach]
+
+
+class Reply(NamedTuple):
+    """A message 1 that verified. `write` has to be done before it is answered, if there is one."""
+
+    hello: responder.Hello
+    candidate: Candidate
+    verified: responder.Verified
+    write: Advance | None
 
 
 class Handshakes:
@@ -58,43 +78,78 @@ class Handshakes:
         self._vault = vault
         self._sessions = sessions
         self._nonce_key = fresh_nonce_key(store.next_start())
+        self._warnings = Bucket(_WARNINGS_PER_S)
         self.counts: Counter[str] = Counter()
 
-    def answer(self, message_1: bytes) -> bytes | None:
-        """Return message 2, or None to stay silent."""
+    def verify(self, messages_1: Sequence[bytes]) -> list[Reply | None]:
+        """Return for each message 1 what it leads to, or None to stay silent. Nothing changes."""
+        hellos = [self._identify(each) for each in messages_1]
+        found = self._look_up(self._store.candidates, hellos)
+        replies = [self._verify(hello, found) for hello in hellos]
+        left = [None if reply else hello for hello, reply in zip(hellos, replies, strict=True)]
+        if any(left):  # unknown, or of a device that recovers
+            coming = self._look_up(self._store.coming, left)
+            replies = [old or self._verify(hello, coming)
+                       for old, hello in zip(replies, left, strict=True)]  # fmt: skip
+            self.counts["unknown"] += sum(
+                hello is not None and not found[hello.pid] and not coming[hello.pid]
+                for hello in left
+            )
+        return replies
+
+    def _identify(self, message_1: bytes) -> responder.Hello | None:
         try:
-            hello = responder.identify(message_1)
+            return responder.identify(message_1)
         except Malformed:
             self.counts["malformed"] += 1
             return None
-        found = self._store.candidates(hello.pid)
-        self.counts["unknown"] += not found
-        for candidate in found:
-            answer = self._answer_as(candidate, hello)
-            if answer is not None:
-                return answer
+
+    def _look_up(self, search: Search, hellos: Iterable[responder.Hello | None]) -> Found:
+        """Find the candidates of all; if they show that the store went back, start afresh."""
+        found = search({hello.pid for hello in hellos if hello is not None})
+        for each in found.values():
+            for candidate in each:
+                self._guard_against_rollback(candidate)
+        return found
+
+    def _verify(self, hello: responder.Hello | None, found: Found) -> Reply | None:
+        """Find out which device made a message 1."""
+        if hello is None:
+            return None
+        for candidate in found[hello.pid]:
+            ctx = schedule.context(candidate.suite, candidate.name.encode(), self._hub)
+            try:
+                verified = self._known(candidate, ctx).verify(hello, candidate.pid_era)
+            except VaultError:
+                self.counts["unreadable"] += 1
+                if self._warnings.take():
+                    log.error("%s: its stored key does not open: wrong row key", candidate.name)
+            except SkerryError:
+                self.counts["bad tag"] += 1
+            else:
+                return Reply(hello, candidate, verified, self._advance(candidate, verified))
         return None
 
-    def _answer_as(self, candidate: Candidate, hello: responder.Hello) -> bytes | None:
-        """Answer as the hub of one device, if message 1 is of that device."""
-        ctx = schedule.context(candidate.suite, candidate.name.encode(), self._hub)
-        try:
-            verified = self._known(candidate, ctx).verify(hello, candidate.pid_era)
-        except VaultError:
-            log.error("%s: its stored key does not open under this row key", candidate.name)
-            self.counts["unreadable"] += 1
-            return None
-        except SkerryError:
-            self.counts["bad tag"] += 1
-            return None
-        self._guard_against_rollback(candidate)
-        if verified.chain is not None and not self._advance(candidate, verified):
-            self.counts["overtaken"] += 1
-            return None
-        message_2, secret = verified.answer(self._nonce(hello.pid), hub_time())
-        self._offer(candidate, verified, hello, secret)
-        self.counts["answered" if verified.chain is not None else "answered again"] += 1
+    def answer(self, reply: Reply) -> bytes:
+        """Return message 2 and offer its session, now that the reply's write is done."""
+        candidate, verified, write = reply.candidate, reply.verified, reply.write
+        if write is not None:
+            self._sessions.note(candidate.id, (write.era, write.step, False))
+            if candidate.pid_era != candidate.era:
+                self._warn_of_recovery(write)
+        self.counts["answered" if write is not None else "answered again"] += 1
+        message_2, secret = verified.answer(self._nonce(reply.hello.pid), hub_time())
+        self._offer(candidate, verified, reply.hello, secret)
         return message_2
+
+    def _warn_of_recovery(self, write: Advance) -> None:
+        self.counts["recovered"] += 1
+        if self._warnings.take():
+            log.warning(
+                "%s: recovered from epoch %d.%d into era %d (a hub restored, or a device write"
+                " lost, or a copy of the device)",
+                write.candidate.name, write.candidate.era, write.candidate.step, write.era,
+            )  # fmt: skip
 
     def _known(self, candidate: Candidate, ctx: bytes) -> responder.Known:
         """Unwrap what the store holds of the device."""
@@ -116,30 +171,22 @@ class Handshakes:
             self._sessions.clear()
             self._sessions.note(candidate.id, standing)
 
-    def _advance(self, candidate: Candidate, verified: responder.Verified) -> bool:
-        """Make the next epoch durable; False if another hub was faster."""
+    def _advance(self, candidate: Candidate, verified: responder.Verified) -> Advance | None:
+        """Return what makes the next epoch durable, unless this one is pending already."""
         chain = verified.chain
-        assert chain is not None  # noqa: S101 - for the type checker; the caller has asked
+        if chain is None:
+            return None
         name = candidate.name.encode()
-        if candidate.pid_era != candidate.era:
-            log.warning(
-                "%s: recovered from epoch %d.%d into era %d (a hub restored, or a device write"
-                " lost, or a copy of the device)",
-                candidate.name, candidate.era, candidate.step, chain.era,
-            )  # fmt: skip
-            self.counts["recovered"] += 1
-        advanced = self._store.advance(
+        return Advance(
             candidate,
             chain.era,
             chain.step,
+            schedule.pseudonym(chain.chain_key),
             self._vault.seal(b"chain", name, chain.pack()),
             verified.pending.pid,
             self._vault.seal(b"pending", name, verified.pending.ek),
-            _new_pseudonyms(candidate, chain),
+            _coming(candidate, chain),
         )
-        if advanced:
-            self._sessions.note(candidate.id, (chain.era, chain.step, False))
-        return advanced
 
     def _nonce(self, pid: bytes) -> bytes:
         """N_H: one value for an epoch as long as this process lives, never again after it."""
@@ -159,6 +206,6 @@ class Handshakes:
         epoch = (following.era, following.step - 1)
         if following.step == 0:
             epoch = (following.era - 1, MAX_STEP)
-        session = responder.HubSession(secret, candidate.suite)
+        session = HubSession(secret, candidate.suite)
         live = Live(candidate.id, candidate.name, hello.pid, epoch, session)
         self._sessions.offer(live, hello.body)

@@ -10,22 +10,25 @@ Only devices in a session get here (bounds.py), and each one to what is its own.
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import aiocoap
 from aiocoap import resource
 
-from skerry_hub import device_config
+from skerry_hub import device_config, readings
+from skerry_hub.errors import ConfigError
 from skerry_hub.store import Store
 from skerry_hub.vault import Vault
-
-MAX_READING = 1024  # bytes
 
 log = logging.getLogger(__name__)
 
 
 class Readings(resource.Resource):  # type: ignore[misc]
-    """POST or PUT stores a reading of the device; GET returns its last one."""
+    """POST or PUT stores a reading of the device; GET returns its last one.
+
+    readings.py does the same for requests that need nothing more.
+    """
 
     def __init__(self, store: Store) -> None:
         super().__init__()
@@ -33,12 +36,13 @@ class Readings(resource.Resource):  # type: ignore[misc]
 
     async def render_post(self, request: aiocoap.Message) -> aiocoap.Message:
         """Store the payload under the device that sent it."""
-        if len(request.payload) > MAX_READING:
+        if len(request.payload) > readings.MAX_READING:
             return aiocoap.Message(code=aiocoap.REQUEST_ENTITY_TOO_LARGE)
         content_format = request.opt.content_format
         number = None if content_format is None else int(content_format)
-        device = request.remote.live.device
-        self._store.add_reading(device, time.time(), "readings", number, request.payload)
+        added = request.remote.live.device, time.time(), readings.PATH, number, request.payload
+        if not self._store.add_reading(*added):  # it was revoked just now
+            return aiocoap.Message(code=aiocoap.UNAUTHORIZED)
         return aiocoap.Message(code=aiocoap.CHANGED)
 
     render_put = render_post
@@ -102,14 +106,24 @@ class Configured(resource.ObservableResource, resource.PathCapable):  # type: ig
                 observation.trigger()
 
 
-def site(store: Store, configured: Configured) -> resource.Site:
+class HubSite(resource.Site):  # type: ignore[misc]
+    """A site that keeps its place for readings: the front answers there before aiocoap could."""
+
+    def add_resource(self, path: Sequence[str], added: Any) -> None:
+        """Add a resource; raise ConfigError for another one where readings are."""
+        if tuple(path) == (readings.PATH,) and not isinstance(added, Readings):
+            raise ConfigError(f"{readings.PATH} is the hub's own: choose another path")
+        super().add_resource(path, added)
+
+
+def site(store: Store, configured: Configured) -> HubSite:
     """Return all resources, by path."""
-    root = resource.Site()
+    root = HubSite()
     root.add_resource(
         [".well-known", "core"],
         resource.WKCResource(root.get_resources_as_linkheader, impl_info=None),
     )
-    root.add_resource(["readings"], Readings(store))
+    root.add_resource([readings.PATH], Readings(store))
     root.add_resource(["config"], configured)
     root.add_resource(["weak"], Weak())
     return root

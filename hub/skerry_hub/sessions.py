@@ -17,8 +17,7 @@ from typing import Any, Protocol
 from skerry import coap, observe, oscore_server
 from skerry.errors import BadTag, SkerryError
 from skerry.oscore import Binding
-from skerry.replay import ReplayWindow
-from skerry.responder import HubSession
+from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.udp import Path
 
 CANDIDATES = 4  # attempts of one epoch that can still be confirmed
@@ -37,12 +36,21 @@ _numbers = count()  # of all sessions of this process: unlike an object's id, ne
 
 
 class Exchange:
-    """One request of a session: what its answer is bound to and, once sent, the answer."""
+    """One request of a session: what its answer is bound to and, once sent, the answer.
 
-    def __init__(self, binding: Binding) -> None:
+    `identity` is what it shares with its retransmissions: message id, token and ciphertext.
+    """
+
+    def __init__(self, binding: Binding, identity: tuple[int, bytes, bytes]) -> None:
         self.binding = binding
+        self.identity = identity
         self.answered = False
         self.datagram: bytes | None = None
+
+    def keep(self, datagram: bytes) -> bytes:
+        """Keep the first answer for duplicates of the request; return it."""
+        self.answered, self.datagram = True, datagram
+        return datagram
 
 
 class Live:
@@ -81,24 +89,24 @@ class Live:
     def open(self, outer: coap.Message) -> tuple[coap.Message, Exchange]:
         """Verify a request and return it with its exchange; raise SkerryError.
 
-        Its Observe option counts only if there is one outside as well (RFC 8613 section 4.1.3.5).
+        It may be opened again until `accept`. Its Observe option counts only if there is one
+        outside as well (RFC 8613 section 4.1.3.5).
         """
         try:
-            inner, binding = self.session.oscore.unprotect_request(outer)
+            inner, binding = self.session.oscore.verify_request(outer)
         except BadTag:
             self.failed += 1
             raise
         if observe.requested(outer, inner) is None:
             inner.options = [each for each in inner.options if each[0] != observe.OBSERVE]
-        exchange = self.recent[_identity(outer)] = Exchange(binding)
+        return inner, Exchange(binding, _identity(outer))
+
+    def accept(self, exchange: Exchange) -> None:
+        """Take an opened request as received: it opens no more, but may be answered again."""
+        self.session.oscore.accept(exchange.binding)
+        self.recent[exchange.identity] = exchange
         if len(self.recent) > RECENT_REQUESTS:
             self.recent.popitem(last=False)
-        return inner, exchange
-
-    def forget_requests(self) -> None:
-        """Take back what `open` noted: the request was not acted upon and may come again."""
-        self.session.oscore.window = ReplayWindow()
-        self.recent.clear()
 
     def heard(self, path: Path, binding: Binding) -> None:
         """Note where a request came from, if it is the newest: an old one may have been held up.
@@ -142,9 +150,7 @@ class Live:
         protect = observe.protect_notification if notifies else oscore_server.protect_response
         outer = protect(context, inner, exchange.binding, exchange.answered)
         datagram = coap.encode(outer)
-        if not exchange.answered:
-            exchange.answered, exchange.datagram = True, datagram
-        return datagram
+        return datagram if exchange.answered else exchange.keep(datagram)
 
 
 class Listener(Protocol):
@@ -200,7 +206,9 @@ class Sessions:
 
     def note(self, device: int, standing: Standing) -> bool:
         """Remember where the store shows a device; False if it was further before."""
-        known = self._devices.setdefault(device, _Device())
+        known = self._devices.get(device)
+        if known is None:
+            known = self._devices[device] = _Device()
         if standing < known.seen:
             return False
         known.seen = standing

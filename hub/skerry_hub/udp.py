@@ -13,7 +13,8 @@ from typing import NamedTuple
 from skerry_hub.errors import HubError
 
 MAX_DATAGRAM = 2048  # bytes; a larger one is no message of ours
-_BATCH = 64  # datagrams taken from a socket before others get their turn
+_BATCH = 256  # datagrams taken from a socket before others get their turn
+_BUFFER = 4 << 20  # bytes that the kernel keeps of what arrives meanwhile, if it may
 _IP_PKTINFO = 8  # <linux/in.h>; the socket module does not name it
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,9 @@ class Path(NamedTuple):
             log.debug("datagram not sent: %s", error)
 
 
+Datagram = tuple[bytes, Path]
+
+
 def _open(host: str, port: int) -> socket.socket:
     """Bind one socket; an IPv6 wildcard takes IPv4 too."""
     try:
@@ -55,6 +59,7 @@ def _open(host: str, port: int) -> socket.socket:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         opened.setblocking(False)
         opened.bind(address)
     except OSError as error:
@@ -70,9 +75,9 @@ class Sockets:
     """All sockets of the hub, read in the running event loop."""
 
     def __init__(
-        self, listen: list[tuple[str, int]], receive: Callable[[bytes, Path], None]
+        self, listen: list[tuple[str, int]], receive: Callable[[list[Datagram]], None]
     ) -> None:
-        """Bind all addresses or raise HubError; `receive` gets every datagram with its path."""
+        """Bind all addresses or raise HubError; `receive` gets what waits at a socket."""
         self._receive = receive
         self._sockets: list[socket.socket] = []
         try:
@@ -114,14 +119,15 @@ class Sockets:
         self._sockets.clear()
 
     def _readable(self, ready: socket.socket) -> None:
+        batch: list[Datagram] = []
         for _ in range(_BATCH):
             try:
                 datagram, ancillary, flags, address = ready.recvmsg(MAX_DATAGRAM, 64)
             except BlockingIOError:
-                return
+                break
             except OSError as error:  # an ICMP error of an earlier answer
                 log.debug("receive: %s", error)
                 continue
-            if flags & socket.MSG_TRUNC:
-                continue
-            self._receive(datagram, Path(ready, address, tuple(ancillary)))
+            if not flags & socket.MSG_TRUNC:
+                batch.append((datagram, Path(ready, address, tuple(ancillary))))
+        self._receive(batch)

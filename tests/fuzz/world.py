@@ -19,11 +19,12 @@ from pathlib import Path
 from desk import DeskDevice, DeskHub, SocketPath
 
 from skerry import coap, provisioning, schedule
-from skerry.responder import RECOVERY_ERAS, HubSession
+from skerry.responder import RECOVERY_ERAS
 from skerry.session import Session
 from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.sessions import Live
 from skerry_hub.store import NewDevice
 
@@ -82,10 +83,10 @@ class World:
         device = Device(name, suite)
         chain, vault = device.chain, self.opened.vault
         row = NewDevice(
-            name, "", suite, 0, 0, vault.seal(b"chain", name.encode(), chain.pack()), "", 0.0
-        )
-        first = (schedule.pseudonym(chain.chain_key), 0)
-        self.opened.store.enroll(row, [first, *recovery_pseudonyms(chain, RECOVERY_ERAS)])
+            name, "", suite, 0, 0, schedule.pseudonym(chain.chain_key),
+            vault.seal(b"chain", name.encode(), chain.pack()), "", 0.0,
+        )  # fmt: skip
+        self.opened.store.enroll(row, recovery_pseudonyms(chain, RECOVERY_ERAS))
         return device
 
     async def _begin(self):
@@ -118,9 +119,13 @@ class World:
         return answers
 
     def rows(self):
-        """Everything that the database holds."""
-        tables = ("device", "pseudonym", "meta", "reading")
-        return [self.db.execute(f"SELECT * FROM {each}").fetchall() for each in tables]
+        """Everything that the database holds, readings last; how many a device has is not there."""
+        columns = [row[1] for row in self.db.execute("PRAGMA table_info(device)")]
+        of_device = ", ".join(each for each in columns if "reading" not in each)
+        tables = ("coming", "meta", "reading")
+        return [self.db.execute(f"SELECT {of_device} FROM device").fetchall()] + [
+            self.db.execute(f"SELECT * FROM {each}").fetchall() for each in tables
+        ]
 
     def sessions(self):
         """Everything that memory holds of sessions."""
@@ -163,8 +168,8 @@ class World:
         return answers
 
     async def _receive(self, datagram, peer):
-        self.desk.front._plain_allowed = 200.0  # the limit would hide what lies behind it
-        self.desk.front.receive(datagram, SocketPath(self.desk._ours, ("fuzz", peer), ()))
+        self.desk.front._plain.left = 200.0  # the limit would hide what lies behind it
+        self.desk.front.receive([(datagram, SocketPath(self.desk._ours, ("fuzz", peer), ()))])
         for _ in range(6):
             await asyncio.sleep(0)
         answers = []

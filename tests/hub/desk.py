@@ -40,7 +40,12 @@ class DeskHub:
 
     async def ask(self, datagram: bytes, peer: int = 1) -> list[bytes]:
         """Give the front a datagram and return what it answers."""
-        self.front.receive(datagram, SocketPath(self._ours, ("desk", peer), ()))
+        return await self.ask_all([datagram], peer)
+
+    async def ask_all(self, datagrams: list[bytes], peer: int = 1) -> list[bytes]:
+        """Give the front datagrams that came together and return what it answers."""
+        path = SocketPath(self._ours, ("desk", peer), ())
+        self.front.receive([(each, path) for each in datagrams])
         return await self.sent()
 
     async def sent(self, turns: int = 8) -> list[bytes]:
@@ -167,3 +172,8 @@ def enrolled(hub: enrolment.Hub, name: str, suite: int = 0) -> DeskDevice:
     """Enrol a device and take its bundle."""
     done = enrolment.enroll(hub, name, address=ADDRESS, suite=suite)
     return DeskDevice(done.bundle_path)
+
+
+def found_by(store, pid: bytes) -> list:
+    """Return the devices that a pseudonym may stand for, now or in a coming era."""
+    return store.candidates([pid])[pid] + store.coming([pid])[pid]

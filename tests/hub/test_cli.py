@@ -107,9 +107,9 @@ def test_json_of_everything(tmp_path):
     assert (row["name"], row["label"], row["state"]) == ("lamp", "x", "active")
     assert (row["era"], row["step"], row["readings"], row["seen_at"]) == (0, 0, 0, None)
     assert (row["fingerprint"], row["session_fingerprint"]) == (enrolled["fingerprint"], None)
+    hub.post(b'{"c": 20}')
     assert hub.json("revoke", "lamp") == {"name": "lamp", "state": "revoked", "changed": True}
     assert hub.json("revoke", "lamp")["changed"] is False
-    hub.post(b'{"c": 20}')
     assert hub.json("tail", "--from-start", "--count", "1") == {
         "id": 1, "device": "lamp", "at": 1_700_000_000.0, "path": "readings", "format": 50,
         "text": '{"c": 20}', "hex": b'{"c": 20}'.hex(),

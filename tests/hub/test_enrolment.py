@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from desk import found_by
 
 from skerry import provisioning, record, responder, schedule
 from skerry.chain import MAX_ERA, Chain
@@ -26,6 +27,7 @@ from skerry_hub.errors import (
     StoreError,
     VaultError,
 )
+from skerry_hub.store import Advance
 
 ADDRESS = ("192.0.2.7", 5683)
 
@@ -59,7 +61,7 @@ def crash(config, name, where):
         "import os, sys, pathlib\n"
         "from skerry_hub import enrolment, vault\n"
         "from skerry_hub.config import Config\n"
-        "from skerry_hub.store import sqlite\n"
+        "from skerry_hub.store import database, sqlite\n"
         f"{where} = lambda *a, **k: os._exit(9)\n"
         "config = Config.of(data=sys.argv[1], environ={})\n"
         "if sys.argv[2] == 'init':\n"
@@ -121,8 +123,8 @@ def test_init_refuses_a_folder_of_something_else(tmp_path):
         "vault.os.urandom",
         "vault.os.fsync",
         "enrolment.create",
-        "sqlite._connect",
-        "sqlite.Path.read_text",
+        "database._connect",
+        "database.Path.read_text",
     ],
 )
 def test_an_init_that_was_cut_off_is_finished_by_the_next(tmp_path, where):
@@ -178,12 +180,12 @@ def test_the_bundle_and_the_hub_hold_the_same_chain(hub):
         "fingerprint": done.fingerprint,
     }
     chain = chain_in(done.bundle_path)
-    (candidate,) = hub.store.candidates(schedule.pseudonym(chain.chain_key))
+    (candidate,) = found_by(hub.store, schedule.pseudonym(chain.chain_key))
     assert hub.vault.open(b"chain", b"lamp", candidate.chain) == chain.pack()
     coming = enrolment.recovery_pseudonyms(chain, 16)
     assert [era for _, era in coming] == list(range(1, 17))
     for pid, era in coming:
-        assert hub.store.candidates(pid)[0].pid_era == era
+        assert found_by(hub.store, pid)[0].pid_era == era
 
 
 def test_the_bundle_makes_a_handshake_with_what_the_hub_stored(hub):
@@ -191,7 +193,7 @@ def test_the_bundle_makes_a_handshake_with_what_the_hub_stored(hub):
     ctx = schedule.context(0, b"lamp", hub.id.encode())
     message_1, _ = Start(ctx, 0, chain_in(done.bundle_path)).send(bytes(8))
     hello = responder.identify(message_1)
-    (found,) = hub.store.candidates(hello.pid)
+    (found,) = found_by(hub.store, hello.pid)
     chain = Chain.unpack(hub.vault.open(b"chain", b"lamp", found.chain))
     assert responder.Known(ctx, 0, chain, None).verify(hello, found.pid_era).chain.step == 1
 
@@ -203,7 +205,7 @@ def test_a_sealed_chain_moved_to_another_device_does_not_open(hub):
         "UPDATE device SET chain = (SELECT chain FROM device WHERE name = 'lamp')"
     )
     pid = schedule.pseudonym(chain_in(door.bundle_path).chain_key)
-    (found,) = hub.store.candidates(pid)
+    (found,) = found_by(hub.store, pid)
     with pytest.raises(VaultError):
         hub.vault.open(b"chain", found.name.encode(), found.chain)
 
@@ -264,13 +266,13 @@ def test_a_crash_before_the_commit_leaves_nothing_that_connects(config, where):
         assert hub.store.devices() == []
         left = [each / "skerry.0" for each in hub.bundles.iterdir() if each.is_dir()]
         halves = [chain_in(each.parent) for each in left if each.exists() and each.stat().st_size]
-        assert [hub.store.candidates(schedule.pseudonym(each.chain_key)) for each in halves] == [
+        assert [found_by(hub.store, schedule.pseudonym(each.chain_key)) for each in halves] == [
             [] for _ in halves
         ]
         done = enrolment.enroll(hub, "lamp", address=ADDRESS)
         assert sorted(os.listdir(hub.bundles)) == [".gitignore", "lamp"]
         pid = schedule.pseudonym(chain_in(done.bundle_path).chain_key)
-        assert [each.name for each in hub.store.candidates(pid)] == ["lamp"]
+        assert [each.name for each in found_by(hub.store, pid)] == ["lamp"]
 
 
 @pytest.mark.parametrize("asked", ["lamp", "door"])
@@ -281,7 +283,7 @@ def test_a_crash_after_the_commit_is_made_good(config, asked):
         done = enrolment.enroll(hub, asked, address=ADDRESS)
         assert done.fingerprint == hub.store.device(asked).fingerprint
         pid = schedule.pseudonym(chain_in(hub.bundles / "lamp").chain_key)
-        assert [each.name for each in hub.store.candidates(pid)] == ["lamp"]
+        assert [each.name for each in found_by(hub.store, pid)] == ["lamp"]
         with pytest.raises(DuplicateDevice):
             enrolment.enroll(hub, "lamp", address=ADDRESS)
 
@@ -314,7 +316,7 @@ def test_enrolments_of_one_id_at_the_same_time_make_one_device(config):
     assert sum("DuplicateDevice" in each for each in said) == 3
     with enrolment.opened(config) as hub:
         pid = schedule.pseudonym(chain_in(hub.bundles / "lamp").chain_key)
-        assert [each.name for each in hub.store.candidates(pid)] == ["lamp"]
+        assert [each.name for each in found_by(hub.store, pid)] == ["lamp"]
 
 
 def test_a_bundle_for_another_hub_is_refused(hub, tmp_path):
@@ -355,14 +357,14 @@ def test_no_key_is_in_clear_but_in_the_bundle_and_the_kek(config, monkeypatch):
         ctx = schedule.context(0, b"lamp", hub.id.encode())
         assert provisioning.first_epoch(master, ctx).pack() == chain.pack()
         epoch = schedule.epoch_key(chain.chain_key)
-        (candidate,) = hub.store.candidates(schedule.pseudonym(chain.chain_key))
+        (candidate,) = found_by(hub.store, schedule.pseudonym(chain.chain_key))
         following = chain.next_step()
         sealed = hub.vault.seal(b"chain", b"lamp", following.pack())
         pending = hub.vault.seal(b"pending", b"lamp", epoch)
         pid = schedule.pseudonym(following.chain_key)
-        assert hub.store.advance(
-            candidate, 0, 1, sealed, candidate.name.encode(), pending, [(pid, 0)]
-        )
+        assert hub.store.write(
+            [Advance(candidate, 0, 1, pid, sealed, candidate.pid, pending, [])]
+        ) == [True]
         files = {each: each.read_bytes() for each in config.data.rglob("*") if each.is_file()}
     assert len(files) >= 7  # with the journal
     keys = [master, chain.chain_key, chain.pack()[-32:], epoch, following.chain_key]

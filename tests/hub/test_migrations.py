@@ -4,13 +4,18 @@ import re
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from desk import found_by
 
+from skerry import schedule
+from skerry.chain import Chain
 from skerry_hub import device_config, enrolment
 from skerry_hub.config import Config
-from skerry_hub.store.sqlite import SCHEMA_VERSION, SqliteStore, create
+from skerry_hub.store.database import SCHEMA_VERSION, create
+from skerry_hub.store.sqlite import SqliteStore
 
 DATABASES = Path(__file__).with_name("databases")
 KEK = "11" * 32  # of the hubs that these databases were made by
@@ -61,7 +66,7 @@ def test_version_1_keeps_all_it_held(tmp_path):
         assert (door.state, gone.state) == ("active", "revoked")
         assert [each.readings for each in (lamp, door, gone)] == [1, 0, 1]
         for pid, device, era in pseudonyms:
-            (found,) = hub.store.candidates(pid)
+            (found,) = found_by(hub.store, pid)
             assert (found.id, found.pid_era) == (device, era)
             hub.vault.open(b"chain", found.name.encode(), found.chain)
         assert len(pseudonyms) == 34
@@ -81,20 +86,55 @@ def test_version_2_keeps_all_it_held_and_takes_values(tmp_path):
         assert (found.path, found.payload) == ("led", b"red")
 
 
+def test_version_3_keeps_where_everybody_stands_and_the_readings_of_each(tmp_path):
+    """A pending epoch, one that was reached by recovering, and readings of several in turns."""
+    config = old(tmp_path / "old", 3)
+    with closing(sqlite3.connect(config.database)) as db:
+        known = db.execute("SELECT pid, device, era FROM pseudonym").fetchall()
+        rows = "SELECT id, name, pending_pid, era FROM device WHERE state = 'active'"
+        devices = db.execute(rows).fetchall()
+        readings = db.execute("SELECT id, device, payload FROM reading ORDER BY id").fetchall()
+    with enrolment.opened(config) as hub:
+        found = [(pid, each.id) for pid, _, _ in known for each in found_by(hub.store, pid)]
+        assert sorted(found) == sorted((pid, device) for pid, device, _ in known)
+        for pid, device, era in known:
+            (candidate,) = found_by(hub.store, pid)
+            chain = Chain.unpack(
+                hub.vault.open(b"chain", candidate.name.encode(), candidate.chain)
+            )
+            assert candidate.pid == schedule.pseudonym(chain.chain_key)
+            assert pid == candidate.pending_pid or candidate.pid_era == era
+            assert candidate.pending_pid == {row[0]: row[2] for row in devices}[device]
+        assert {row[1]: (row[2] is None, row[3]) for row in devices} == {
+            "lamp": (False, 0), "door": (True, 0), "wall": (True, 1), "idle": (True, 0)
+        }  # fmt: skip
+        for device in hub.store.devices():
+            own = [(number, payload) for number, owner, payload in readings if owner == device.id]
+            stored = hub.store.readings_after(0, device.id)
+            assert [(each.id, each.payload) for each in stored] == own
+            assert device.readings == len(own)
+            last = hub.store.last_reading(device.id)
+            assert (last and last.id) == (own[-1][0] if own else None)
+        assert [len(each) for each in (known, readings)] == [1 + 4 * 17, 9]
+        (value,) = device_config.values(hub.store, hub.vault, "door")
+        assert (value.path, value.payload) == ("led", b"red")
+        assert hub.store.address(2) == '["192.0.2.7", 5683]'
+
+
 def test_a_migration_that_is_cut_off_changes_nothing(tmp_path):
     config = old(tmp_path / "old", 1)
     before = config.database.read_bytes()
     script = (
         "import os, sys, sqlite3\n"
         "from pathlib import Path\n"
-        "from skerry_hub.store import migrations, sqlite\n"
+        "from skerry_hub.store import database, migrations, sqlite\n"
         "class Db:\n"
         "    in_transaction = True\n"
         "    def __init__(self, db): self.db = db\n"
         "    def execute(self, sql):\n"
         "        if sql == 'COMMIT': os._exit(9)\n"
         "        return self.db.execute(sql)\n"
-        "sqlite.migrate = lambda db, wanted: migrations.migrate(Db(db), wanted)\n"
+        "database.migrate = lambda db, wanted: migrations.migrate(Db(db), wanted)\n"
         "sqlite.SqliteStore(Path(sys.argv[1]))\n"
     )
     done = subprocess.run([sys.executable, "-c", script, config.database], check=False)

@@ -1,16 +1,20 @@
 """The SQLite store on real files: epochs, races between two processes, revocation."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
+from desk import found_by
 
 from skerry_hub.errors import DuplicateDevice, NotInitialised, StoreError, UnknownDevice
-from skerry_hub.store import NewDevice, replacement
-from skerry_hub.store.sqlite import SCHEMA_VERSION, SqliteStore, create
+from skerry_hub.store import Advance, Confirmation, NewDevice, moves, replacement, sqlite
+from skerry_hub.store.database import SCHEMA_VERSION, create
+from skerry_hub.store.sqlite import SqliteStore
 
 PID = b"pid--0"  # of the expected epoch (0, 0)
 ERAS = [(b"era-%02d" % era, era) for era in range(1, 17)]
@@ -31,97 +35,113 @@ def store(path):
 
 
 def enroll(store, name="lamp", pid=PID, eras=ERAS):
-    device = NewDevice(name, "kitchen", 0, 0, 0, b"sealed chain of " + name.encode(), "f00d", 1.0)
-    return store.enroll(device, [(pid, 0), *eras])
+    chain = b"sealed chain of " + name.encode()
+    return store.enroll(NewDevice(name, "kitchen", 0, 0, 0, pid, chain, "f00d", 1.0), eras)
 
 
-def advance(store, candidate, era, step, pending, learn):
+def move(candidate, era, step, pending, pid, coming=()):
     sealed = b"chain %d.%d" % (era, step)
-    return store.advance(candidate, era, step, sealed, pending, b"key of " + pending, learn)
+    return Advance(candidate, era, step, pid, sealed, pending, b"key of " + pending, list(coming))
+
+
+def advance(store, *arguments):
+    return store.write([move(*arguments)]) == [True]
+
+
+def confirm(store, *arguments):
+    return store.write([Confirmation(*arguments)]) == [True]
 
 
 def pseudonyms(path, device=1):
-    with sqlite3.connect(path) as db:
-        found = db.execute("SELECT pid, era FROM pseudonym WHERE device = ?", (device,))
-        return dict(found.fetchall())
+    """All that a device is found by, as the files have it, and as its epoch: None if pending."""
+    with closing(sqlite3.connect(path)) as db:
+        found = db.execute("SELECT pid, era FROM coming WHERE device = ?", (device,)).fetchall()
+        row = "SELECT pid, era, pending_pid FROM device WHERE id = ?"
+        ((pid, era, pending),) = db.execute(row, (device,)).fetchall()
+    return dict(found) | {pid: era} | ({pending: None} if pending else {})
 
 
 def test_an_enrolled_device_is_found_by_all_its_pseudonyms(store):
     number = enroll(store)
     for pid, era in [(PID, 0), *ERAS]:
-        (found,) = store.candidates(pid)
+        (found,) = found_by(store, pid)
         assert (found.id, found.name, found.pid_era) == (number, "lamp", era)
         assert (found.era, found.step, found.chain) == (0, 0, b"sealed chain of lamp")
         assert (found.pending_pid, found.pending_key) == (None, None)
-    assert store.candidates(b"other!") == []
+    assert found_by(store, b"other!") == []
 
 
 def test_two_devices_may_share_a_pseudonym(store):
     enroll(store, "lamp")
     enroll(store, "door")
-    assert [each.name for each in store.candidates(PID)] == ["lamp", "door"]
+    assert [each.name for each in found_by(store, PID)] == ["lamp", "door"]
 
 
 def test_advance_keeps_the_pending_epoch_and_the_expected_one(store, path):
     enroll(store)
-    (candidate,) = store.candidates(PID)
-    assert advance(store, candidate, 0, 1, PID, [(b"pid--1", 0)])
-    assert pseudonyms(path) == {PID: 0, b"pid--1": 0, **dict(ERAS)}
-    (candidate,) = store.candidates(PID)
+    (candidate,) = found_by(store, PID)
+    assert advance(store, candidate, 0, 1, PID, b"pid--1")
+    assert pseudonyms(path) == {PID: None, b"pid--1": 0, **dict(ERAS)}
+    (candidate,) = found_by(store, PID)
     assert (candidate.era, candidate.step, candidate.chain) == (0, 1, b"chain 0.1")
     assert (candidate.pending_pid, candidate.pending_key) == (PID, b"key of " + PID)
-    (candidate,) = store.candidates(b"pid--1")
-    assert advance(store, candidate, 0, 2, b"pid--1", [(b"pid--2", 0)])
-    assert pseudonyms(path) == {b"pid--1": 0, b"pid--2": 0, **dict(ERAS)}
+    (candidate,) = found_by(store, b"pid--1")
+    assert advance(store, candidate, 0, 2, b"pid--1", b"pid--2")
+    assert pseudonyms(path) == {b"pid--1": None, b"pid--2": 0, **dict(ERAS)}
+    assert found_by(store, PID) == []
 
 
 def test_advance_to_a_coming_era_forgets_those_before(store, path):
     enroll(store)
-    (candidate,) = store.candidates(b"era-03")
+    (candidate,) = found_by(store, b"era-03")
     assert candidate.pid_era == 3
     more = [(b"era-%02d" % era, era) for era in (17, 18, 19)]
-    assert advance(store, candidate, 3, 1, b"era-03", [(b"pid-31", 3), *more])
-    assert pseudonyms(path) == {b"pid-31": 3, **dict(ERAS[2:]), **dict(more)}
+    assert advance(store, candidate, 3, 1, b"era-03", b"pid-31", more)
+    assert pseudonyms(path) == {
+        b"era-03": None, b"pid-31": 3, **dict(ERAS[3:]), **dict(more)
+    }  # fmt: skip
+    assert found_by(store, PID) == found_by(store, b"era-01") == []
 
 
 def test_the_last_pending_epoch_of_an_era_stays_known(store, path):
     enroll(store)
-    (candidate,) = store.candidates(PID)
-    assert advance(store, candidate, 1, 0, PID, [ERAS[0], (b"era-17", 17)])
-    assert pseudonyms(path) == {PID: 0, **dict(ERAS), b"era-17": 17}
+    (candidate,) = found_by(store, PID)
+    assert advance(store, candidate, 1, 0, PID, b"era-01", [(b"era-17", 17)])
+    assert pseudonyms(path) == {PID: None, **dict(ERAS), b"era-17": 17}
+    assert [each.pending_pid for each in found_by(store, PID)] == [PID]
 
 
 def test_of_two_hubs_at_one_epoch_one_moves_it(store, path):
     enroll(store)
     other = SqliteStore(path)
-    (mine,), (theirs,) = store.candidates(PID), other.candidates(PID)
-    assert advance(store, mine, 0, 1, PID, [(b"pid--1", 0)])
-    before = pseudonyms(path), store.candidates(PID)
-    assert not advance(other, theirs, 1, 1, b"era-01", [(b"lost--", 1)])
-    assert (pseudonyms(path), store.candidates(PID)) == before
+    (mine,), (theirs,) = found_by(store, PID), found_by(other, PID)
+    assert advance(store, mine, 0, 1, PID, b"pid--1")
+    before = pseudonyms(path), found_by(store, PID)
+    assert not advance(other, theirs, 1, 1, b"era-01", b"lost--")
+    assert (pseudonyms(path), found_by(store, PID)) == before
     other.close()
 
 
 def test_a_confirmed_epoch_is_not_one_that_still_waits(store, path):
     """Era and step alone do not tell them apart: what is pending does."""
     enroll(store)
-    (candidate,) = store.candidates(PID)
-    advance(store, candidate, 0, 1, PID, [(b"pid--1", 0)])
-    (stale,) = store.candidates(b"pid--1")
-    assert store.confirm(1, PID, "beef", 0, 0, 2.0)
-    assert not advance(store, stale, 0, 2, b"pid--1", [])
+    (candidate,) = found_by(store, PID)
+    advance(store, candidate, 0, 1, PID, b"pid--1")
+    (stale,) = found_by(store, b"pid--1")
+    assert confirm(store, 1, PID, "beef", 0, 0, 2.0)
+    assert not advance(store, stale, 0, 2, b"pid--1", b"pid--2")
 
 
 def test_confirm_erases_the_pending_epoch_once(store, path):
     enroll(store)
-    (candidate,) = store.candidates(PID)
-    advance(store, candidate, 0, 1, PID, [(b"pid--1", 0)])
-    assert not store.confirm(1, b"pid--1", "beef", 0, 1, 2.0)
-    assert not store.confirm(2, PID, "beef", 0, 0, 2.0)
-    assert store.confirm(1, PID, "beef", 0, 0, 2.0)
-    assert not store.confirm(1, PID, "beef", 0, 0, 3.0)
-    assert store.candidates(PID) == []
-    (candidate,) = store.candidates(b"pid--1")
+    (candidate,) = found_by(store, PID)
+    advance(store, candidate, 0, 1, PID, b"pid--1")
+    assert not confirm(store, 1, b"pid--1", "beef", 0, 1, 2.0)
+    assert not confirm(store, 2, PID, "beef", 0, 0, 2.0)
+    assert confirm(store, 1, PID, "beef", 0, 0, 2.0)
+    assert not confirm(store, 1, PID, "beef", 0, 0, 3.0)
+    assert found_by(store, PID) == []
+    (candidate,) = found_by(store, b"pid--1")
     assert (candidate.pending_pid, candidate.pending_key) == (None, None)
     device = store.device("lamp")
     assert (device.session_fingerprint, device.session_era, device.session_step) == ("beef", 0, 0)
@@ -141,15 +161,17 @@ def test_a_duplicate_names_its_holder_and_changes_nothing(store, path):
 
 def test_revoke_wipes_the_keys_from_every_file(store, path):
     enroll(store)
-    (candidate,) = store.candidates(PID)
-    advance(store, candidate, 0, 1, PID, [(b"pid--1", 0)])
-    (stale,) = store.candidates(b"pid--1")
+    (candidate,) = found_by(store, PID)
+    advance(store, candidate, 0, 1, PID, b"pid--1")
+    (stale,) = found_by(store, b"pid--1")
     assert store.revoke("lamp")
     assert not store.revoke("lamp")
-    assert store.candidates(PID) == store.candidates(b"era-05") == []
-    assert not advance(store, stale, 0, 2, b"pid--1", [])
-    assert not store.confirm(1, PID, "beef", 0, 0, 2.0)
-    assert store.revoked() == [1]
+    assert found_by(store, PID) == found_by(store, b"era-05") == []
+    assert not advance(store, stale, 0, 2, b"pid--1", b"pid--2")
+    assert not confirm(store, 1, PID, "beef", 0, 0, 2.0)
+    ((number, device),) = store.revoked_after(0)
+    assert (number, device) == (store.last_revocation(), 1)
+    assert store.revoked_after(number) == []
     assert store.device("lamp").state == "revoked"
     stored = b"".join(each.read_bytes() for each in path.parent.iterdir())
     for erased in (b"sealed chain of lamp", b"chain 0.1", b"key of " + PID, b"era-05"):
@@ -160,18 +182,46 @@ def test_revoke_wipes_the_keys_from_every_file(store, path):
 
 def test_a_revoked_device_is_out_even_where_its_row_looks_as_before(store):
     enroll(store)
-    (stale,) = store.candidates(PID)
+    (stale,) = found_by(store, PID)
     store._db.execute("UPDATE device SET state = 'revoked'")
-    assert store.candidates(PID) == []
-    assert not advance(store, stale, 0, 1, PID, [])
+    assert found_by(store, PID) == []
+    assert not advance(store, stale, 0, 1, PID, b"pid--1")
+
+
+def test_a_revocation_has_the_highest_number_also_after_the_store_was_put_back(store, path):
+    """So whoever has seen one finds all later ones, whatever happened to the store meanwhile."""
+    for name in ("lamp", "door", "gate"):
+        enroll(store, name)
+    image = path.with_name("image")
+    with closing(sqlite3.connect(path)) as read, closing(sqlite3.connect(image)) as written:
+        read.backup(written)
+    for name in ("lamp", "door"):
+        store.revoke(name)
+    (first, _), (second, _) = store.revoked_after(0)
+    assert first < second
+    assert [device for _, device in store.revoked_after(first)] == [2]
+    with closing(sqlite3.connect(image)) as read, closing(sqlite3.connect(path)) as written:
+        read.backup(written)
+    assert (store.last_revocation(), store.revoked_after(0)) == (0, [])
+    store.revoke("gate")
+    assert [device for _, device in store.revoked_after(second)] == [3]
+
+
+def test_a_reading_of_a_revoked_device_is_not_taken(store):
+    enroll(store)
+    assert store.add_reading(1, 1.0, "readings", None, b"before") == 1
+    store.revoke("lamp")
+    assert store.add_reading(1, 1.0, "readings", None, b"after") == 0
+    assert [each.payload for each in store.readings_after(0)] == [b"before"]
+    assert (store.device("lamp").readings, store.last_reading(1).payload) == (1, b"before")
 
 
 def test_scrub_leaves_no_earlier_epoch_in_the_journal(store, path):
     enroll(store)
     for step in range(1, 20):
         pid, following = b"pid-%02d" % (step - 1), b"pid-%02d" % step
-        (candidate,) = store.candidates(PID if step == 1 else pid)
-        assert advance(store, candidate, 0, step, pid, [(following, 0)])
+        (candidate,) = found_by(store, PID if step == 1 else pid)
+        assert advance(store, candidate, 0, step, pid, following)
     journal = path.with_name("skerry.db-wal")
     assert b"chain 0.2" in journal.read_bytes()
     assert store.scrub()
@@ -236,24 +286,51 @@ def test_values_of_the_hub(store):
 
 def test_hot_look_ups_use_an_index(path):
     with sqlite3.connect(path) as db:
-        for sql in (
-            "SELECT * FROM pseudonym p JOIN device d ON d.id = p.device WHERE p.pid = x'00'",
-            "DELETE FROM pseudonym WHERE device = 1 AND (pid IS x'00' OR era < 3)",
-            "SELECT * FROM reading WHERE device = 1 AND id > 5 ORDER BY id",
+        for sql, values in (
+            (moves.BY_COMING, 1),
+            (moves.ADVANCE, 10),
+            (moves.CONFIRM, 8),
+            (moves.ADD_READING, 5),
+            (sqlite._LAST_READING, 1),
+            (moves.LAST_IS, 2),
+            (moves.FORGET_COMING, 2),
+            ("SELECT id, mark, devices FROM moved WHERE id >= 7 ORDER BY id", 0),
+            ("SELECT id, device FROM revocation WHERE id > 7 ORDER BY id", 0),
+            (moves.BY_NUMBER, 1),
+            (sqlite._READINGS_OF_DEVICE, 3),
         ):
-            plan = str(db.execute("EXPLAIN QUERY PLAN " + sql).fetchall())
-            assert "SEARCH" in plan
-            assert "SCAN" not in plan
+            plan = db.execute("EXPLAIN QUERY PLAN " + sql, ["[]"] * values).fetchall()
+            steps = [row[-1] for row in plan]
+            tables = [each for each in steps if re.match("S(CAN|EARCH)", each)]
+            assert all(
+                "SEARCH" in each
+                or each in ("SCAN json_each VIRTUAL TABLE INDEX 1:", "SCAN chain")
+                for each in tables
+            ), steps  # fmt: skip
+
+
+def test_readings_of_a_device_are_a_chain_that_others_do_not_lengthen(store):
+    enroll(store, "lamp")
+    enroll(store, "door")
+    own = []
+    for number in range(300):
+        reading = store.add_reading(1 if number % 30 == 0 else 2, 1.0, "readings", None, b"x")
+        own += [reading] if number % 30 == 0 else []
+    assert [each.id for each in store.readings_after(0, device=1)] == own
+    assert [each.id for each in store.readings_after(own[3], device=1, limit=2)] == own[4:6]
+    assert [each.id for each in store.readings_after(own[-1], device=1)] == []
+    assert store.readings_after(0, device=3) == []
+    assert [each.readings for each in store.devices()] == [10, 290]
 
 
 def test_a_failed_write_leaves_no_trace(store, path):
     enroll(store)
-    (candidate,) = store.candidates(PID)
+    (candidate,) = found_by(store, PID)
     before = pseudonyms(path)
     with pytest.raises(StoreError):
-        advance(store, candidate, 0, 1, PID, [(None, 0)])
-    assert (pseudonyms(path), store.candidates(PID)) == (before, [candidate])
-    assert advance(store, candidate, 0, 1, PID, [(b"pid--1", 0)])
+        advance(store, candidate, 0, 1, PID, None)
+    assert (pseudonyms(path), found_by(store, PID)) == (before, [candidate])
+    assert advance(store, candidate, 0, 1, PID, b"pid--1")
 
 
 def test_what_is_written_survives_kill_9(path):
@@ -311,17 +388,19 @@ def test_the_database_and_its_journal_are_their_owners_alone(store, path):
 
 
 def flashed(store, name, chip, pid, state="pending", key=None):
-    device = NewDevice(name, "", 0, 0, 0, b"sealed", "f00d", 1.0, state, chip, "PICO", "a", key)
-    return store.enroll(device, [(pid, 0)])
+    device = NewDevice(
+        name, "", 0, 0, 0, pid, b"sealed", "f00d", 1.0, state, chip, "PICO", "a", key
+    )  # fmt: skip
+    return store.enroll(device, [])
 
 
 def test_a_pending_device_is_not_answered_until_it_is_active(store):
     flashed(store, "lamp", "c1", b"pid--1")
-    assert store.candidates(b"pid--1") == []
+    assert found_by(store, b"pid--1") == []
     assert [each.name for each in store.of_chip("c1")] == ["lamp"]
     assert store.keys("lamp").chain == b"sealed"
     assert store.activate("lamp")
-    assert [each.name for each in store.candidates(b"pid--1")] == ["lamp"]
+    assert [each.name for each in found_by(store, b"pid--1")] == ["lamp"]
     assert not store.activate("lamp")
     device = store.device("lamp")
     assert (device.state, device.chip, device.board, device.tags) == ("active", "c1", "PICO", "a")
@@ -348,7 +427,7 @@ def test_a_chip_is_one_active_device(store):
     assert [each.state for each in map(store.device, ("lamp", "gate", "door"))] == [
         "revoked", "active", "active"
     ]  # fmt: skip
-    assert store.candidates(b"pid--1") == []
+    assert found_by(store, b"pid--1") == []
 
 
 def test_a_key_is_one_devices(store):
@@ -360,13 +439,21 @@ def test_a_key_is_one_devices(store):
 
 def test_a_replacement_takes_the_id_and_the_history(store):
     former = flashed(store, "lamp", "c1", b"pid--1", "active")
-    store.add_reading(former, 1.0, "readings", None, b"x")
+    other = flashed(store, "door", "c2", b"pid--3", "active")
+    own = []
+    for number in range(6):
+        device = other if number % 2 else former
+        own.append(store.add_reading(device, 1.0, "readings", None, b"%d" % number))
     flashed(store, replacement("lamp"), "c1", b"pid--2")
     assert [each.state for each in store.of_chip("c1")] == ["pending", "active"]
-    assert len(store.candidates(b"pid--1")) == 1
+    assert len(found_by(store, b"pid--1")) == 1
     assert store.activate(replacement("lamp"))
-    assert store.candidates(b"pid--1") == []
+    assert found_by(store, b"pid--1") == []
     lamp = store.device("lamp")
-    assert (lamp.state, lamp.readings) == ("active", 1)
-    assert store.revoked() == [former]
+    assert (lamp.state, lamp.readings) == ("active", 3)
+    assert store.last_reading(lamp.id).payload == b"4"
+    assert [each.id for each in store.readings_after(0, lamp.id)] == own[::2]
+    assert [each.id for each in store.readings_after(0, other)] == own[1::2]
+    assert store.last_reading(former) is None
+    assert [device for _, device in store.revoked_after(0)] == [former]
     assert store.device(f"lamp~{former}").readings == 0

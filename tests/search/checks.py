@@ -71,13 +71,15 @@ def check_rows(world: World, rows: Rows) -> None:
     chain = Chain.unpack(world.database.vault.open(b"chain", NAME.encode(), row.chain))
     if (chain.era, chain.step) != (row.era, row.step):
         raise Violation("index", "the row does not say where its chain is")
-    due = {schedule.pseudonym(chain.chain_key): chain.era}
-    due |= dict(recovery_pseudonyms(chain, responder.RECOVERY_ERAS))
+    if row.pid != schedule.pseudonym(chain.chain_key):
+        raise Violation("index", "the row does not have its chain's pseudonym")
+    due = dict(recovery_pseudonyms(chain, responder.RECOVERY_ERAS))
     known = {pid: era for pid, _, era in rows[1]}
-    if row.pending_pid is not None:
-        known.pop(row.pending_pid, None)
     if known != due:
         raise Violation("index", f"{len(known)} pseudonyms, and not the {len(due)} of the rules")
+    index = world.database._moves.pseudonyms._devices
+    if set(index) != {row.pid, row.pending_pid} - {None}:
+        raise Violation("index", f"{len(index)} pseudonyms in memory")
 
 
 def check_memory(process: Process) -> None:

@@ -20,10 +20,11 @@ from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live, Sessions
-from skerry_hub.store import NewDevice, sqlite
+from skerry_hub.store import Advance, NewDevice, sqlite
+from skerry_hub.store.moves import Moves
 from skerry_hub.vault import Vault, new_row_key
 
-Rows = tuple[tuple, tuple, tuple]  # of device, pseudonym and meta
+Rows = tuple[tuple, tuple, tuple]  # of device, coming and meta
 
 _SCHEMA = Path(sqlite.__file__).with_name("schema.sql").read_text()
 
@@ -35,13 +36,13 @@ class Database(sqlite.SqliteStore):
         self._path = Path(":memory:")
         self._db = sqlite3.connect(":memory:", isolation_level=None)
         self._db.executescript(_SCHEMA)
+        self._moves = Moves(self._db)
         kek = bytes(32)
         self.vault = Vault(kek, HUB, new_row_key(kek, HUB))
         sealed = self.vault.seal(b"chain", NAME.encode(), chain.pack())
-        first = (schedule.pseudonym(chain.chain_key), chain.era)
-        coming = enrolment.recovery_pseudonyms(chain, responder.RECOVERY_ERAS)
-        new = NewDevice(NAME, "", SUITE, chain.era, chain.step, sealed, "00000000", 0.0)
-        self.enroll(new, [first, *coming])
+        pid = schedule.pseudonym(chain.chain_key)
+        new = NewDevice(NAME, "", SUITE, chain.era, chain.step, pid, sealed, "00000000", 0.0)
+        self.enroll(new, enrolment.recovery_pseudonyms(chain, responder.RECOVERY_ERAS))
         described = self._db.execute("PRAGMA table_info(device)")
         self._columns = [row[1] for row in described]
         self._rows: Rows | None = None
@@ -55,7 +56,7 @@ class Database(sqlite.SqliteStore):
             read = self._db.execute
             self._rows = (
                 read("SELECT * FROM device").fetchone(),
-                tuple(read("SELECT pid, device, era FROM pseudonym ORDER BY pid").fetchall()),
+                tuple(read("SELECT pid, device, era FROM coming ORDER BY pid").fetchall()),
                 tuple(read("SELECT * FROM meta").fetchall()),
             )
         return self._rows
@@ -65,12 +66,13 @@ class Database(sqlite.SqliteStore):
         if rows is self._rows:
             return
         with self._writing() as db:
-            for table in ("pseudonym", "device", "meta"):
+            for table in ("coming", "device", "meta"):
                 db.execute(f"DELETE FROM {table}")
             marks = ",".join("?" * len(rows[0]))
             db.execute(f"INSERT INTO device VALUES ({marks})", rows[0])
-            db.executemany("INSERT INTO pseudonym VALUES (?,?,?)", rows[1])
+            db.executemany("INSERT INTO coming VALUES (?,?,?)", rows[1])
             db.executemany("INSERT INTO meta VALUES (?,?)", rows[2])
+        self._moves.pseudonyms.load()  # as after any restore: tests/hub/test_store_batches.py
         self._rows = rows
 
     def _writing(self):
@@ -98,32 +100,35 @@ class View:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.read = None  # candidates that were read before others went on
+        self.read = None  # what was looked up before others went on: of now, of coming eras
         self.fate = ""  # "fails", "fails late": after the commit, or "dies" after it
 
     def next_start(self) -> int:
         return self._write(self.database.next_start)
 
-    def candidates(self, pid: bytes):
-        return self.database.candidates(pid) if self.read is None else self.read
+    def candidates(self, pids):
+        return self.database.candidates(pids) if self.read is None else self.read[0]
 
-    def advance(self, candidate, era, step, *rest) -> bool:
+    def coming(self, pids):
+        return self.database.coming(pids) if self.read is None else self.read[1]
+
+    def write(self, batch) -> list[bool]:
         now = self.database.hub_row()
-        done = self._write(self.database.advance, candidate, era, step, *rest)
-        if done and (era, step) <= (now.era, now.step):
-            raise Violation("forward", f"the hub goes from {now.era}.{now.step} to {era}.{step}")
+        done = self._write(self.database.write, batch)
+        for each, ok in zip(batch, done, strict=True):
+            if ok and isinstance(each, Advance) and (each.era, each.step) <= (now.era, now.step):
+                raise Violation(
+                    "forward", f"the hub goes from {now.era}.{now.step} to {each.era}.{each.step}"
+                )
         return done
-
-    def confirm(self, *arguments) -> bool:
-        return self._write(self.database.confirm, *arguments)
 
     def _write(self, write, *arguments):
         if self.fate == "fails":
             raise StoreError("disk full")
         done = write(*arguments)
-        if done and self.fate == "fails late":
+        if done and done != [False] and self.fate == "fails late":
             raise StoreError("disk failed, but not before the commit")
-        if done and self.fate == "dies":
+        if done and done != [False] and self.fate == "dies":
             raise PowerCut
         return done
 
@@ -223,9 +228,11 @@ class Process:
         air = Air()
         self.view.fate = fate
         WATCH.hmacs = 0
-        self.front.receive(datagram, air)
+        self.front.receive([(datagram, air)])
         self.view.fate = ""
         self.front._next_mid, self.front._next_complaint = 0, 0.0
+        for bucket in (self.front._news, self.handshakes._warnings):  # of the log: for people
+            bucket.left = bucket.rate
         # Beside the usual 7: 2 for each era to get there, 3 for each new pseudonym.
         if WATCH.hmacs > 7 + 5 * responder.RECOVERY_ERAS:
             raise Violation("bounded", f"{WATCH.hmacs} HMACs for one message")
@@ -233,7 +240,8 @@ class Process:
 
     def look_up(self, datagram: bytes) -> None:
         """Read what message 1 asks for, and be slow from then on."""
-        self.view.read = self.view.database.candidates(coap.decode(datagram).payload[1:7])
+        pids, database = [coap.decode(datagram).payload[1:7]], self.view.database
+        self.view.read = database.candidates(pids), database.coming(pids)
 
     def go_on(self, datagram: bytes) -> list[bytes]:
         """Handle the message with what was read before."""

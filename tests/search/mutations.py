@@ -2,40 +2,39 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from unittest.mock import patch
 
 from search.device import Device
+from search.watch import WATCH
 
 from skerry import initiator, record, responder, schedule
 from skerry.primitives import hmac_sha256
 from skerry.replay import ReplayWindow
 from skerry_device.store import ChainStore
-from skerry_hub import handshakes
-from skerry_hub.front import Front
+from skerry_hub import front, handshakes
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.sessions import Sessions
-from skerry_hub.store.sqlite import SqliteStore
+from skerry_hub.store.moves import Moves
 
-_advance, _confirm = SqliteStore.advance, SqliteStore.confirm
+_advance = Moves._advance
 _receive, _note, _secret = initiator.WaitMessage2.receive, Sessions.note, schedule.session_secret
 
 
-def forget_pending(store, *arguments):
-    moved = _advance(store, *arguments)
-    store._db.execute("UPDATE device SET pending_pid = NULL, pending_key = NULL")
+def forget_pending(moves, to):
+    moved = _advance(moves, to)
+    moves._db.execute("UPDATE device SET pending_pid = NULL, pending_key = NULL")
     return moved
 
 
-def advance_anyway(store, candidate, *rest):
-    now = store.hub_row()
-    return _advance(
-        store, replace(candidate, era=now.era, step=now.step, pending_pid=now.pending_pid), *rest
-    )
+def advance_anyway(moves, to):
+    now = WATCH.database.hub_row()
+    seen = to.candidate._replace(era=now.era, step=now.step, pending_pid=now.pending_pid)
+    return _advance(moves, to._replace(candidate=seen))
 
 
-def confirm_only(store, device, pid, *rest):
-    return store.hub_row().pending_pid == pid
+def confirm_only(moves, of):
+    return WATCH.database.hub_row().pending_pid == of.pid
 
 
 def fresh_nonce(hub, pid):
@@ -107,13 +106,13 @@ class Mutation:
 
 MUTATIONS = {
     "the hub forgets what is pending": Mutation(
-        SqliteStore, "advance", forget_pending, "everything", "recovery"),
+        Moves, "_advance", forget_pending, "everything", "recovery"),
     "the hub moves without looking where it stands": Mutation(
-        SqliteStore, "advance", advance_anyway, "two hubs", "forward"),
+        Moves, "_advance", advance_anyway, "two hubs", "forward"),
     "the hub confirms and erases nothing": Mutation(
-        SqliteStore, "confirm", confirm_only, "everything", "erasure"),
+        Moves, "_confirm", confirm_only, "everything", "erasure"),
     "the application comes before the confirmation": Mutation(
-        Front, "_confirm", lambda front, live: True, "everything", "erasure"),
+        front, "_confirmation", lambda live, now, reading: None, "everything", "erasure"),
     "each answer has a new N_H": Mutation(
         Handshakes, "_nonce", fresh_nonce, "everything", "promise"),
     "N_H survives restarts": Mutation(
@@ -123,9 +122,7 @@ MUTATIONS = {
         lambda ek, ctx, signed, header, n_h: _secret(ek, ctx, signed[:-8], header, n_h),
         "flash", "key nonce"),
     "eras to come are not known": Mutation(
-        handshakes, "_new_pseudonyms",
-        lambda candidate, chain: [(schedule.pseudonym(chain.chain_key), chain.era)],
-        "everything", "index recovery"),
+        handshakes, "_coming", lambda candidate, chain: [], "everything", "index recovery"),
     "the hub walks to no other era": Mutation(
         responder.Known, "_reach", lambda known, era: known._chain, "everything", "recovery"),
     "the device does not recover": Mutation(

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import fuzz.ticks  # noqa: F401 - before skerry_device
 
 from skerry import backend_cpython, oscore, primitives, schedule
-from skerry_hub import front, handshakes, sessions
+from skerry_hub import bucket, front, handshakes, sessions
 
 _NOW = 1_800_000_000
 _REMEMBERED = 200_000  # results of HMAC
@@ -109,7 +109,7 @@ def controlled() -> Iterator[None]:
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     with ExitStack() as stack:
-        for module in (front, handshakes, sessions):
+        for module in (bucket, front, handshakes, sessions):
             stack.enter_context(patch.object(module, "time", clock))
         stack.enter_context(patch.object(sessions, "_numbers", repeat(0)))  # aiocoap's business
         stack.enter_context(patch("os.urandom", WATCH.urandom))

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from skerry import coap, oscore
 from skerry.errors import SkerryError
 from skerry.oscore import SecurityContext
-from skerry.oscore_server import ServerContext
+from skerry_hub.oscore_bytes import Context
 from skerry_hub.sessions import CANDIDATES, RECENT_REQUESTS, Live, Sessions, duplicate_of, open_any
 
 KIDS = (b"kid", b"kid", b"dik")  # two devices meet in one kid
@@ -82,7 +82,7 @@ class SessionMachine(RuleBasedStateMachine):
         number = self.number()
         secret, kid = number.to_bytes(16, "big"), KIDS[device]
         own = SecurityContext(secret, b"salt", kid, b"")
-        hub = ServerContext(secret, b"salt", b"", kid)
+        hub = Context(secret, b"salt", b"", kid)
         own._sender = Recorder(own._sender, self.used, ("up", number))
         hub._sender = Recorder(hub._sender, self.used, ("down", number))
         pid = pid or b"pid-%02d" % (number // 6)  # some attempts are of one epoch
@@ -165,6 +165,11 @@ class SessionMachine(RuleBasedStateMachine):
             exchange = duplicate_of(candidates, message)
             return exchange.datagram if exchange else None
         live, inner, exchange = opened
+        again = open_any(candidates, message)  # nothing changes before it is accepted
+        assert again is not None
+        assert again[1].payload == inner.payload
+        live.accept(exchange)
+        assert open_any(candidates, message) is None
         done = int(inner.payload)
         assert done == name
         device, number = self.owner[done]

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from skerry_hub.errors import DuplicateDevice, UnknownDevice
-from skerry_hub.store import Candidate, NewDevice
-from skerry_hub.store.sqlite import SqliteStore, create
+from skerry_hub.store import Advance, Candidate, Confirmation, NewDevice, NewReading
+from skerry_hub.store.database import create
+from skerry_hub.store.sqlite import SqliteStore
 
 NAMES = ("a", "b", "c")
 pids = st.integers(0, 7).map(lambda number: b"pid-%02d" % number)  # so few that they collide
@@ -35,8 +36,9 @@ class Row:
     step: int
     chain: bytes
     active: bool = True
+    pid: bytes = b""  # of the expected epoch
     pending: tuple | None = None  # (pid, key)
-    pseudonyms: dict = field(default_factory=dict)  # pid -> era
+    coming: dict = field(default_factory=dict)  # pid -> era
     session: tuple = (None, None, None)
     seen_at: float | None = None
     readings: int = 0
@@ -71,92 +73,142 @@ class SqliteStoreMachine(RuleBasedStateMachine):
         return b"sealed-%d." % self.count
 
     def expected(self, pid):
-        found = []
+        """Return (of now, of coming eras): the devices that a pseudonym stands for."""
+        now, coming = [], []
         for row in self.rows.values():
-            if row.active and pid in row.pseudonyms:
-                pending = row.pending or (None, None)
-                found.append(
-                    Candidate(
-                        row.id, row.name, 0, row.era, row.step, row.chain, *pending,
-                        row.pseudonyms[pid],
-                    )
-                )  # fmt: skip
-        return sorted(found, key=lambda each: each.id)
+            pending = row.pending or (None, None)
+            found = Candidate(
+                row.id, row.name, 0, row.era, row.step, row.pid, row.chain, *pending, row.era
+            )
+            if row.active and pid in (row.pid, pending[0]):
+                now.append(found)
+            if row.active and pid in row.coming:
+                coming.append(found._replace(pid_era=row.coming[pid]))
+        return sorted(now), sorted(coming)
 
-    @rule(handle=handles, name=st.sampled_from(NAMES), pseudonyms=learned)
-    def enroll(self, handle, name, pseudonyms):
-        new = NewDevice(name, "", 0, 0, 0, self.key(), "f", 1.0)
+    def found(self, handle, pid):
+        store = self.stores[handle]
+        return sorted(store.candidates([pid])[pid]), sorted(store.coming([pid])[pid])
+
+    @rule(handle=handles, name=st.sampled_from(NAMES), pid=pids, coming=learned)
+    def enroll(self, handle, name, pid, coming):
+        new = NewDevice(name, "", 0, 0, 0, pid, self.key(), "f", 1.0)
         if name in self.rows:
             with pytest.raises(DuplicateDevice):
-                self.stores[handle].enroll(new, pseudonyms)
+                self.stores[handle].enroll(new, coming)
             return
-        number = self.stores[handle].enroll(new, pseudonyms)
+        number = self.stores[handle].enroll(new, coming)
         assert number not in [row.id for row in self.rows.values()]
-        self.rows[name] = Row(number, name, 0, 0, new.chain, pseudonyms=dict(pseudonyms))
+        self.rows[name] = Row(number, name, 0, 0, new.chain, pid=pid, coming=dict(coming))
         self.wrote(handle)
 
     @initialize(first=learned, second=learned)
     def two_devices(self, first, second):
-        self.enroll(0, "a", [(b"pid-00", 0), *first])
-        self.enroll(1, "b", [(b"pid-00", 0), *second])
+        self.enroll(0, "a", b"pid-00", first)
+        self.enroll(1, "b", b"pid-00", second)
 
     @rule(handle=handles, pid=pids)
     def candidates(self, handle, pid):
-        found = sorted(self.stores[handle].candidates(pid), key=lambda each: each.id)
+        found = self.found(handle, pid)
         assert found == self.expected(pid)
-        self.reads += found
+        self.reads += [each for part in found for each in part]
 
-    @rule(
-        handle=handles,
-        choice=st.integers(0, 1 << 16),
-        old=st.booleans(),
-        ahead=st.sampled_from([0, 0, 1, 3]),
-        pid=pids,
-        learn=learned,
-    )
-    def advance(self, handle, choice, old, ahead, pid, learn):
-        """With a candidate of now or of long ago."""
+    @rule(handle=handles, asked=st.lists(pids, max_size=6, unique=True))
+    def many_candidates(self, handle, asked):
+        """Many in one look-up are what they are one by one."""
+        found = self.stores[handle].candidates(asked), self.stores[handle].coming(asked)
+        for pid in asked:
+            assert tuple(sorted(each[pid]) for each in found) == self.expected(pid)
+
+    def read(self, choice, old):
+        """A candidate as it is now, or as it was read long ago; None if there is none."""
         reads = self.reads
         if not old:
-            known = {pid for row in self.rows.values() for pid in row.pseudonyms}
-            reads = [each for pid in sorted(known) for each in self.stores[1].candidates(pid)]
+            known = {pid for row in self.rows.values() for pid in (row.pid, *row.coming)}
+            reads = [each for pid in sorted(known) for part in self.found(1, pid) for each in part]
             self.reads += reads
-        if not reads:
-            return
-        read = reads[choice % len(reads)]
+        return reads[choice % len(reads)] if reads else None
+
+    def advance(self, read, ahead, pid, following, learn):
+        """Return a move and whether it is to succeed, and what the model is after it."""
         era, step = read.era + ahead, 1 if ahead else read.step + 1
-        chain, key = self.key(), self.key()
+        to = Advance(read, era, step, following, self.key(), pid, self.key(), learn)
         row = self.rows[read.name]
         pending = row.pending[0] if row.pending else None
         as_read = (row.era, row.step, pending) == (read.era, read.step, read.pending_pid)
-        moved = self.stores[handle].advance(read, era, step, chain, pid, key, learn)
-        assert moved is (row.active and as_read)
-        if not moved:
-            return
-        self.wrote(handle)
-        row.era, row.step, row.chain, row.pending = era, step, chain, (pid, key)
-        row.pseudonyms = {
-            each: at
-            for each, at in row.pseudonyms.items()
-            if each == pid or (each != pending and at >= era)
-        } | dict(learn)
 
-    @rule(handle=handles, name=st.sampled_from(NAMES), pid=st.one_of(st.none(), st.none(), pids))
-    def confirm(self, handle, name, pid):
-        """The pending epoch, or any other pseudonym; twice is once."""
-        row = self.rows.get(name)
-        if row is None:
-            return
-        if pid is None:
-            pid = row.pending[0] if row.pending else b"none"
-        expected = row.active and row.pending is not None and row.pending[0] == pid
+        def then():
+            row.era, row.step, row.pid, row.chain = era, step, following, to.chain
+            row.pending = (pid, to.pending_key)
+            if ahead:
+                row.coming = {each: at for each, at in row.coming.items() if at > era}
+                row.coming |= dict(learn)
+
+        return to, row.active and as_read, then
+
+    def confirmation(self, row, pid, payload):
+        """Return a confirmation, whether it is to succeed, and what the model is after it."""
+        pid = pid or (row.pending[0] if row.pending else b"none")
         session = (f"{self.count:08x}", row.era, row.step)
-        done = self.stores[handle].confirm(row.id, pid, *session, self.count)
-        assert done is expected
-        if done:
-            self.wrote(handle)
-            row.pending, row.session, row.seen_at = None, session, self.count
-            row.pseudonyms.pop(pid, None)
+        reading = None if payload is None else self.new_reading(row, payload)
+        of = Confirmation(row.id, pid, *session, self.count, reading)
+
+        def then():
+            row.pending, row.session, row.seen_at = None, session, of.at
+            row.readings += payload is not None
+
+        return of, row.active and row.pending is not None and row.pending[0] == pid, then
+
+    @staticmethod
+    def new_reading(row, payload):
+        return NewReading(row.id, 1.0, "readings", None, payload)
+
+    @rule(
+        handle=handles,
+        kinds=st.lists(st.sampled_from(["move", "confirm", "read"]), min_size=1, max_size=3),
+        data=st.data(),
+    )
+    def write(self, handle, kinds, data):
+        """A batch for up to three devices, from what was read now or long ago."""
+        batch, devices = [], set()
+        for kind in kinds:
+            each = self.one(kind, data)
+            device = each and self.device_of(each[0])
+            if each is not None and device not in devices:
+                batch.append(each)
+                devices.add(device)
+        done = self.stores[handle].write([write for write, _, _ in batch])
+        assert done == [expected for _, expected, _ in batch]
+        for _, expected, then in batch:
+            if expected:
+                then()
+                self.wrote(handle)
+
+    def one(self, kind, data):
+        if kind == "move":
+            old = data.draw(st.booleans())
+            read = self.read(data.draw(st.integers(0, 1 << 16)), old)
+            ahead = data.draw(st.sampled_from([0, 0, 1, 3]))
+            pid = data.draw(pids)
+            following = data.draw(pids.filter(lambda each: each != pid))
+            learn = data.draw(learned) if ahead else []
+            return read and self.advance(read, ahead, pid, following, learn)
+        row = self.rows.get(data.draw(st.sampled_from(NAMES)))
+        payload = data.draw(st.binary(max_size=3))
+        if row is None:
+            return None
+        if kind == "confirm":
+            pid = data.draw(st.one_of(st.none(), st.none(), pids))
+            return self.confirmation(row, pid, payload or None)
+
+        def then():
+            row.readings += 1
+
+        return self.new_reading(row, payload), row.active, then
+
+    @staticmethod
+    def device_of(write):
+        return write.candidate.id if isinstance(write, Advance) else write.device
 
     @rule(handle=handles, name=st.sampled_from(NAMES))
     def revoke(self, handle, name):
@@ -167,7 +219,7 @@ class SqliteStoreMachine(RuleBasedStateMachine):
             return
         assert self.stores[handle].revoke(name) == row.active
         revoked, row.active = row.active, False
-        row.chain, row.pending, row.pseudonyms = b"", None, {}
+        row.chain, row.pid, row.pending, row.coming = b"", b"", None, {}
         if revoked:
             self.wrote(handle)
             self.only_live_keys()  # at once, without waiting for a scrub
@@ -178,6 +230,9 @@ class SqliteStoreMachine(RuleBasedStateMachine):
         if row is None:
             return
         number = self.stores[handle].add_reading(row.id, 1.0, "readings", None, payload)
+        assert (number != 0) == row.active
+        if not number:
+            return
         self.wrote(handle)
         row.readings += 1
         last = self.stores[1 - handle].last_reading(row.id)
@@ -232,16 +287,22 @@ class SqliteStoreMachine(RuleBasedStateMachine):
                 assert said == (row.id, row.era, row.step, row.active, row.readings)
                 session = (each.session_fingerprint, each.session_era, each.session_step)
                 assert (session, each.seen_at) == (row.session, row.seen_at)
-            assert store.revoked() == [row.id for row in self.rows.values() if not row.active]
+            revocations = store.revoked_after(0)
+            assert revocations == sorted(revocations)
+            gone = {row.id for row in self.rows.values() if not row.active}
+            assert sorted(device for _, device in revocations) == sorted(gone)
+            assert store.last_revocation() == max((n for n, _ in revocations), default=0)
             for key, value in self.values.items():
                 assert store.get(key) == value
 
     @invariant()
     def all_pseudonyms(self):
-        for pid in {pid for row in self.rows.values() for pid in row.pseudonyms} | {b"nobody"}:
-            for store in self.stores:
-                found = sorted(store.candidates(pid), key=lambda each: each.id)
-                assert found == self.expected(pid)
+        known = {b"nobody"}
+        for row in self.rows.values():
+            known |= {row.pid, *row.coming} | ({row.pending[0]} if row.pending else set())
+        for pid in known:
+            for handle in (0, 1):
+                assert self.found(handle, pid) == self.expected(pid)
 
 
 TestSqliteStore = SqliteStoreMachine.TestCase

@@ -52,7 +52,7 @@ def run(config: Config, args: argparse.Namespace) -> int:
         ready = [found for _, found in checked if isinstance(found, Ready)]
         take = not args.dry_run and (not problems or args.keep_going)
         for each in ready if take else ():
-            hub.store.enroll(each.device, enrolment.pseudonyms(each.chain))
+            hub.store.enroll(each.device, enrolment.coming(each.chain))
         counts["new"] = len(ready)
     _tell(config, problems, counts, take)
     return 1 if problems else 0

@@ -66,7 +66,7 @@ def _device(hub: enrolment.Hub, args: argparse.Namespace) -> Device:
         enrolment.check_label(args.label)
         key = enrolment.new_master_key()
         made, chain = enrolment.new_device(hub, name, key, label=args.label)
-        hub.store.enroll(made, enrolment.pseudonyms(chain))
+        hub.store.enroll(made, enrolment.coming(chain))
         return named(hub.store, name)
     unused = device.seen_at is None and (device.era, device.step) == (0, 0)
     if device.state != "active" or device.chip is not None or not unused:

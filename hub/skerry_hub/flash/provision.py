@@ -122,7 +122,7 @@ def _record(hub: enrolment.Hub, work: Work, settings: Settings) -> Chain:
     row = replace(
         made, name=plan.row, state="pending", chip=work.chip, board=work.board, tags=tags
     )  # fmt: skip
-    hub.store.enroll(row, enrolment.pseudonyms(chain))
+    hub.store.enroll(row, enrolment.coming(chain))
     return chain
 
 

@@ -1,14 +1,14 @@
 """What the hub remembers, in its own words. Keys arrive here sealed and leave sealed.
 
 A device has one expected epoch (its chain) and at most one pending epoch, which was answered and
-not yet confirmed. It is found by its pseudonyms: the pending epoch's, the expected epoch's, and
-those of the first epochs of coming eras.
+not yet confirmed. It is found by its pseudonyms: `candidates` looks for those of pending and
+expected epochs, `coming` for those of the first epochs of coming eras.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import localtime, strftime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from skerry_hub.errors import DuplicateDevice, UnknownDevice
 
@@ -25,6 +25,7 @@ class NewDevice:
     suite: int
     era: int
     step: int
+    pid: bytes
     chain: bytes = field(repr=False)
     fingerprint: str
     enrolled_at: float
@@ -35,19 +36,73 @@ class NewDevice:
     key_check: bytes | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """An active device that a pseudonym may stand for, as of `pid_era`."""
+class Candidate(NamedTuple):
+    """An active device that a pseudonym may stand for, as of `pid_era`; `pid` is the expected one.
+
+    Keys are sealed.
+    """
 
     id: int
     name: str
     suite: int
     era: int
     step: int
-    chain: bytes = field(repr=False)
+    pid: bytes
+    chain: bytes
     pending_pid: bytes | None
-    pending_key: bytes | None = field(repr=False)
+    pending_key: bytes | None
     pid_era: int
+
+    def __repr__(self) -> str:
+        return f"<Candidate {self.name} epoch {self.era}.{self.step}>"
+
+
+class Advance(NamedTuple):
+    """Move a device to its next epoch, if it still stands where `candidate` says.
+
+    The epoch that was pending is forgotten, and so are the eras before `era`; `coming` are the
+    pseudonyms (pid, era) that come into reach. It fails if the device has moved on or was revoked.
+    """
+
+    candidate: Candidate
+    era: int
+    step: int
+    pid: bytes
+    chain: bytes
+    pending_pid: bytes
+    pending_key: bytes
+    coming: list[tuple[bytes, int]]
+
+    def __repr__(self) -> str:
+        return f"<Advance {self.candidate.name} to {self.era}.{self.step}>"
+
+
+class NewReading(NamedTuple):
+    """Add a reading of an active device; `device` is its number."""
+
+    device: int
+    at: float
+    path: str
+    format: int | None
+    payload: bytes
+
+
+class Confirmation(NamedTuple):
+    """Erase the pending epoch and note its session, if `pid` is what is pending.
+
+    Only then its first request's reading is added, if there is one.
+    """
+
+    device: int
+    pid: bytes
+    fingerprint: str
+    era: int
+    step: int
+    at: float
+    reading: NewReading | None = None
+
+
+Write = Advance | Confirmation | NewReading
 
 
 @dataclass(frozen=True)
@@ -132,32 +187,24 @@ class Store(Protocol):
     Any method raises StoreError if the store fails.
     """
 
-    def candidates(self, pid: bytes) -> list[Candidate]:
-        """Return all active devices with this pseudonym; the time does not depend on the rest."""
+    def candidates(self, pids: Collection[bytes]) -> dict[bytes, list[Candidate]]:
+        """Return, for each pseudonym of a pending or expected epoch, the devices that have it.
 
-    def advance(
-        self,
-        candidate: Candidate,
-        era: int,
-        step: int,
-        chain: bytes,
-        pending_pid: bytes,
-        pending_key: bytes,
-        learn: list[tuple[bytes, int]],
-    ) -> bool:
-        """Move a device to its next epoch if it still stands where `candidate` says.
-
-        Forgets the epoch that was pending and the eras before `era`; learns pseudonyms (pid, era).
-        Returns False, with nothing changed, if the device has moved on or was revoked.
+        The time does not depend on how many other devices there are.
         """
 
-    def confirm(
-        self, device: int, pid: bytes, fingerprint: str, era: int, step: int, at: float
-    ) -> bool:
-        """Erase the pending epoch and note its session, if `pid` is what is pending."""
+    def coming(self, pids: Collection[bytes]) -> dict[bytes, list[Candidate]]:
+        """Return the same for pseudonyms of the first epochs of coming eras."""
 
-    def enroll(self, device: NewDevice, pseudonyms: Iterable[tuple[bytes, int]]) -> int:
-        """Add a device with its pseudonyms (pid, era); return its number.
+    def write(self, batch: Sequence[Write]) -> list[bool]:
+        """Do all of a batch in one transaction; tell for each whether it was done.
+
+        Of one device a batch has one move or confirmation, or else readings. If it raises,
+        nothing was done.
+        """
+
+    def enroll(self, device: NewDevice, coming: Iterable[tuple[bytes, int]]) -> int:
+        """Add a device with the pseudonyms (pid, era) of its coming eras; return its number.
 
         Raises DuplicateDevice if another one has its id or its key.
         """
@@ -193,8 +240,14 @@ class Store(Protocol):
     def revoke(self, name: str) -> bool:
         """Erase a device's keys; False if that was done before. Raises UnknownDevice."""
 
-    def revoked(self) -> list[int]:
-        """Return the numbers of all revoked devices."""
+    def revoked_after(self, number: int) -> list[tuple[int, int]]:
+        """Return (number, device) of all revocations with higher numbers, lowest first.
+
+        A new one has the highest number, also after the store was put back.
+        """
+
+    def last_revocation(self) -> int:
+        """Return the highest number of a revocation, or 0."""
 
     def changes(self) -> int:
         """Return a number that is another one whenever another process has written."""
@@ -202,7 +255,7 @@ class Store(Protocol):
     def add_reading(
         self, device: int, at: float, path: str, format: int | None, payload: bytes
     ) -> int:
-        """Add a reading and return its number."""
+        """Add a reading of an active device and return its number; 0 if it is not active."""
 
     def readings_after(
         self, reading: int, device: int | None = None, limit: int = 1000

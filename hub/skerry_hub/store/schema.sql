@@ -1,6 +1,6 @@
 -- What the hub remembers. `chain` and `pending_key` are sealed (vault.py): no key is in clear here.
 
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,             -- 'hub', 'row_key', 'starts'
@@ -15,6 +15,7 @@ CREATE TABLE device (
     suite               INTEGER NOT NULL,
     era                 INTEGER NOT NULL,           -- the expected epoch
     step                INTEGER NOT NULL,
+    pid                 BLOB NOT NULL,              -- its pseudonym; empty once revoked
     chain               BLOB NOT NULL,              -- sealed; empty once revoked
     pending_pid         BLOB,                       -- the epoch answered and not yet confirmed
     pending_key         BLOB,                       -- sealed
@@ -24,6 +25,8 @@ CREATE TABLE device (
     session_step        INTEGER,
     enrolled_at         REAL NOT NULL,              -- seconds since 1970, as all times
     seen_at             REAL,
+    last_reading        INTEGER,
+    readings            INTEGER NOT NULL DEFAULT 0, -- how many
     chip                TEXT,                       -- its board's unique id, if it was flashed
     board               TEXT NOT NULL DEFAULT '',   -- what board that is
     tags                TEXT NOT NULL DEFAULT '',   -- words for people, by spaces
@@ -37,26 +40,43 @@ CREATE INDEX pending_by_chip ON device (chip) WHERE state = 'pending';
 
 CREATE UNIQUE INDEX device_by_key ON device (key_check);
 
--- By pseudonym first: message 1 is looked up in one step, whatever the number of devices.
-CREATE TABLE pseudonym (
+-- Who was revoked, in this order: a running hub looks for what came after the last one it saw.
+CREATE TABLE revocation (
+    id     INTEGER PRIMARY KEY,         -- at least its time, in microseconds since 1970
+    device INTEGER NOT NULL REFERENCES device (id)
+) STRICT;
+
+-- The pseudonyms of the coming eras' first epochs: read and written only where a device recovers.
+-- Those of pending and expected epochs, which every handshake changes, are indexed in memory.
+CREATE TABLE coming (
     pid    BLOB NOT NULL,
     device INTEGER NOT NULL REFERENCES device (id),
     era    INTEGER NOT NULL,
     PRIMARY KEY (pid, device)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX pseudonym_by_device ON pseudonym (device);
+CREATE INDEX coming_by_device ON coming (device, era);
 
-CREATE TABLE reading (
+-- Which devices have new pseudonyms, a row a transaction: so that every process can keep up.
+CREATE TABLE moved (
     id      INTEGER PRIMARY KEY,
-    device  INTEGER NOT NULL REFERENCES device (id),
-    at      REAL NOT NULL,
-    path    TEXT NOT NULL,
-    format  INTEGER,                                -- CoAP Content-Format
-    payload BLOB NOT NULL
+    mark    BLOB NOT NULL,              -- 8 random bytes: another database has another one
+    devices BLOB NOT NULL               -- their numbers, 8 bytes each
 ) STRICT;
 
-CREATE INDEX reading_by_device ON reading (device, id);
+INSERT INTO moved VALUES (1, randomblob(8), x'');
+
+-- All readings in the order of their arrival, those of one device as a chain. An index by device
+-- would write a page of its own for each of them; the device's row is often written anyway.
+CREATE TABLE reading (
+    id       INTEGER PRIMARY KEY,
+    device   INTEGER NOT NULL,          -- who is in a session is there: nothing to check
+    previous INTEGER,                   -- the device's reading before this one
+    at       REAL NOT NULL,
+    path     TEXT NOT NULL,
+    format   INTEGER,                   -- CoAP Content-Format
+    payload  BLOB NOT NULL
+) STRICT;
 
 -- Where a device was heard last: a hint for the hub, who it was comes from the session alone.
 CREATE TABLE address (

@@ -5,96 +5,67 @@ Every write is one BEGIN IMMEDIATE transaction, synced to the disk before it ret
 
 # ruff: noqa: D102 - what the methods do is said once, in `Store`.
 
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from skerry_hub.errors import DuplicateDevice, NotInitialised, StoreError
+from skerry_hub.errors import DuplicateDevice, StoreError
 from skerry_hub.store import (
     Candidate,
     ConfigValue,
     Device,
     NewDevice,
+    NewReading,
     Reading,
+    Write,
     duplicate,
     named,
     replaces,
 )
-from skerry_hub.store.migrations import migrate
+from skerry_hub.store.database import BUSY_S, edge, opened
+from skerry_hub.store.moves import Moves
 
-SCHEMA_VERSION = 3
-_BUSY_S = 5.0  # how long to wait for another process's transaction
-
-_REMEDIES = {
-    sqlite3.SQLITE_BUSY: "another process holds it: end that one or try again",
-    sqlite3.SQLITE_FULL: "the disk is full: make room and try again",
-    sqlite3.SQLITE_READONLY: "it cannot be written: check who owns it and its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check who owns it and its folder",
-    sqlite3.SQLITE_IOERR: "the disk fails: check it, then restore a backup if need be",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup",
-    sqlite3.SQLITE_NOTADB: "it is no database: restore it from a backup",
-}
-
-_CANDIDATES = """
-    SELECT d.id, d.name, d.suite, d.era, d.step, d.chain, d.pending_pid, d.pending_key, p.era
-    FROM pseudonym AS p JOIN device AS d ON d.id = p.device
-    WHERE p.pid = ? AND d.state = 'active'
-"""
 _KEYS = """
-    SELECT id, name, suite, era, step, chain, pending_pid, pending_key, era
+    SELECT id, name, suite, era, step, pid, chain, pending_pid, pending_key, era
     FROM device WHERE name = ?
 """
 _DEVICES = """
     SELECT id, name, label, state, suite, era, step, fingerprint, session_fingerprint,
-           session_era, session_step, enrolled_at, seen_at,
-           (SELECT count(*) FROM reading WHERE reading.device = device.id), chip, board, tags
+           session_era, session_step, enrolled_at, seen_at, readings, chip, board, tags
     FROM device
 """
 _READINGS = """
     SELECT r.id, r.device, d.name, r.at, r.path, r.format, r.payload
     FROM reading AS r JOIN device AS d ON d.id = r.device
 """
-
-
-@contextmanager
-def _edge(path: Path) -> Iterator[None]:
-    """Turn sqlite3's errors into StoreError, with a remedy."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        raise StoreError(f"database {path}: {_REMEDIES.get(code, error)}") from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # mode=rw: a database that is not there is an error, not a new one.
-    db = sqlite3.connect(f"{path.as_uri()}?mode=rw", _BUSY_S, isolation_level=None, uri=True)
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON",
-                    "foreign_keys = ON"):  # fmt: skip
-        db.execute(f"PRAGMA {setting}")
-    return db
-
-
-def _version(db: sqlite3.Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def create(path: Path, values: dict[str, bytes]) -> None:
-    """Make a database with the hub's own values, as a whole or not at all; raise StoreError."""
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with _edge(path):
-        db = _connect(path)
-        try:
-            schema = Path(__file__).with_name("schema.sql").read_text()
-            db.executescript("BEGIN IMMEDIATE;" + schema)
-            db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
-            db.execute("COMMIT")
-        finally:
-            db.close()
+_LAST_READING = """
+    SELECT r.id, d.id, d.name, r.at, r.path, r.format, r.payload
+    FROM device AS d JOIN reading AS r ON r.id = d.last_reading WHERE d.id = ?
+"""
+_READINGS_OF_DEVICE = """
+    WITH RECURSIVE chain (id) AS (
+        SELECT last_reading FROM device WHERE id = ?1
+        UNION ALL
+        SELECT previous FROM chain JOIN reading USING (id) WHERE previous > ?2
+    )
+    SELECT r.id, r.device, d.name, r.at, r.path, r.format, r.payload
+    FROM chain JOIN reading AS r USING (id) JOIN device AS d ON d.id = r.device
+    WHERE r.id > ?2 ORDER BY r.id LIMIT ?3
+"""
+_HAND_OVER = """
+    WITH RECURSIVE chain (id) AS (
+        SELECT last_reading FROM device WHERE id = ?2
+        UNION ALL
+        SELECT previous FROM chain JOIN reading USING (id) WHERE previous NOT NULL
+    )
+    UPDATE reading SET device = ?1 WHERE id IN (SELECT id FROM chain)
+"""
+_NOTE_REVOCATION = """
+    INSERT INTO revocation SELECT max(?, coalesce(max(id), 0) + 1), ? FROM revocation
+"""
 
 
 class SqliteStore:
@@ -103,32 +74,20 @@ class SqliteStore:
     def __init__(self, path: Path) -> None:
         """Open the database; raise NotInitialised or StoreError."""
         self._path = path
-        if not path.exists():
-            raise NotInitialised(f"no hub in {path.parent}: run skerry init, or name its --data")
-        with _edge(path):
-            self._db = _connect(path)
-            version = _version(self._db)
-            if 0 < version < SCHEMA_VERSION:
-                migrate(self._db, SCHEMA_VERSION)
-                version = SCHEMA_VERSION
-        if version == SCHEMA_VERSION:
-            return
-        self._db.close()
-        if version == 0:
-            raise NotInitialised(f"skerry init did not finish in {path.parent}: run it again")
-        raise StoreError(f"database {path}: made by a newer skerry: upgrade this one")
+        self._db = opened(path)
+        self._moves = Moves(self._db)
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
 
     def _read(self, sql: str, *values: Any) -> list[Any]:
-        with _edge(self._path):
+        with edge(self._path):
             return self._db.execute(sql, values).fetchall()
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed at the end, or as if it never was."""
-        with _edge(self._path):
+        with edge(self._path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -137,60 +96,31 @@ class SqliteStore:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
-    def candidates(self, pid: bytes) -> list[Candidate]:
-        return [Candidate(*row) for row in self._read(_CANDIDATES, pid)]
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Several reads that see the same."""
+        with edge(self._path):
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK")
 
-    def advance(
-        self,
-        candidate: Candidate,
-        era: int,
-        step: int,
-        chain: bytes,
-        pending_pid: bytes,
-        pending_key: bytes,
-        learn: list[tuple[bytes, int]],
-    ) -> bool:
-        old = candidate
-        with self._writing() as db:
-            moved = db.execute(
-                "UPDATE device SET era = ?, step = ?, chain = ?, pending_pid = ?, pending_key = ?"
-                " WHERE id = ? AND state = 'active'"
-                " AND era = ? AND step = ? AND pending_pid IS ?",
-                (era, step, chain, pending_pid, pending_key,
-                 old.id, old.era, old.step, old.pending_pid),
-            )  # fmt: skip
-            if not moved.rowcount:
-                return False
-            # The pending epoch stays known even if it was the last one of its era.
-            db.execute(
-                "DELETE FROM pseudonym WHERE device = ? AND pid <> ? AND (pid IS ? OR era < ?)",
-                (old.id, pending_pid, old.pending_pid, era),
-            )
-            self._learn(old.id, learn)
-        return True
+    def candidates(self, pids: Collection[bytes]) -> dict[bytes, list[Candidate]]:
+        with self._snapshot():
+            return self._moves.candidates(pids)
 
-    def _learn(self, device: int, pseudonyms: Iterable[tuple[bytes, int]]) -> None:
-        self._db.executemany(
-            "INSERT OR REPLACE INTO pseudonym (pid, device, era) VALUES (?, ?, ?)",
-            [(pid, device, era) for pid, era in pseudonyms],
-        )
+    def coming(self, pids: Collection[bytes]) -> dict[bytes, list[Candidate]]:
+        with self._snapshot():
+            return self._moves.coming(pids)
 
-    def confirm(
-        self, device: int, pid: bytes, fingerprint: str, era: int, step: int, at: float
-    ) -> bool:
-        with self._writing() as db:
-            confirmed = db.execute(
-                "UPDATE device SET pending_pid = NULL, pending_key = NULL, seen_at = ?,"
-                " session_fingerprint = ?, session_era = ?, session_step = ?"
-                " WHERE id = ? AND state = 'active' AND pending_pid = ?",
-                (at, fingerprint, era, step, device, pid),
-            )
-            if not confirmed.rowcount:
-                return False
-            db.execute("DELETE FROM pseudonym WHERE pid = ? AND device = ?", (pid, device))
-        return True
+    def write(self, batch: Sequence[Write]) -> list[bool]:
+        with self._writing():
+            done = self._moves.write(batch)
+        self._moves.committed()
+        return done
 
-    def enroll(self, device: NewDevice, pseudonyms: Iterable[tuple[bytes, int]]) -> int:
+    def enroll(self, device: NewDevice, coming: Iterable[tuple[bytes, int]]) -> int:
         with self._writing() as db:
             holder = self.device(device.name)
             if holder is not None:
@@ -198,15 +128,17 @@ class SqliteStore:
             if device.key_check and self.of_key(device.key_check):
                 raise DuplicateDevice("another device has this very key: every one needs its own")
             number = db.execute(
-                "INSERT INTO device (name, label, state, suite, era, step, chain, fingerprint,"
-                " enrolled_at, chip, board, tags, key_check)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO device (name, label, state, suite, era, step, pid, chain,"
+                " fingerprint, enrolled_at, chip, board, tags, key_check)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (device.name, device.label, device.state, device.suite, device.era, device.step,
-                 device.chain, device.fingerprint, device.enrolled_at, device.chip, device.board,
-                 device.tags, device.key_check),
-            ).lastrowid  # fmt: skip
-            self._learn(number or 0, pseudonyms)
-        return number or 0
+                 device.pid, device.chain, device.fingerprint, device.enrolled_at, device.chip,
+                 device.board, device.tags, device.key_check),
+            ).lastrowid or 0  # fmt: skip
+            self._moves.add_coming(number, coming)
+            self._moves.found_by(device.pid, number)
+        self._moves.committed()
+        return number
 
     def keys(self, name: str) -> Candidate | None:
         return next((Candidate(*row) for row in self._read(_KEYS, name)), None)
@@ -241,7 +173,7 @@ class SqliteStore:
             if final != name:
                 former = named(self, final)
                 moved = device.id, former.id
-                db.execute("UPDATE reading SET device = ? WHERE device = ?", moved)
+                self._hand_over_readings(*moved)
                 db.execute("UPDATE config SET device = ? WHERE device = ?", moved)
                 self._revoke(former.id)
                 db.execute(
@@ -253,14 +185,29 @@ class SqliteStore:
             db.execute(
                 "UPDATE device SET state = 'active', name = ? WHERE id = ?", (final, device.id)
             )
+            ((pid,),) = db.execute("SELECT pid FROM device WHERE id = ?", (device.id,))
+            self._moves.found_by(pid, device.id)
+        self._moves.committed()
         self.scrub()
         return True
+
+    def _hand_over_readings(self, device: int, former: int) -> None:
+        """Give all readings of a device to one that has none."""
+        self._db.execute(_HAND_OVER, (device, former))
+        self._db.execute(
+            "UPDATE device SET (last_reading, readings) ="
+            " (SELECT last_reading, readings FROM device WHERE id = ?) WHERE id = ?",
+            (former, device),
+        )
+        self._db.execute(
+            "UPDATE device SET last_reading = NULL, readings = 0 WHERE id = ?", (former,)
+        )
 
     def discard(self, name: str) -> None:
         with self._writing() as db:
             device = named(self, name)
             if device.state == "pending":
-                db.execute("DELETE FROM pseudonym WHERE device = ?", (device.id,))
+                db.execute("DELETE FROM coming WHERE device = ?", (device.id,))
                 db.execute("DELETE FROM device WHERE id = ?", (device.id,))
         self.scrub()
 
@@ -281,16 +228,20 @@ class SqliteStore:
 
     def _revoke(self, device: int) -> None:
         self._db.execute(
-            "UPDATE device SET state = 'revoked', chain = x'', pending_pid = NULL,"
+            "UPDATE device SET state = 'revoked', pid = x'', chain = x'', pending_pid = NULL,"
             " pending_key = NULL WHERE id = ?",
             (device,),
         )
-        self._db.execute("DELETE FROM pseudonym WHERE device = ?", (device,))
+        self._db.execute("DELETE FROM coming WHERE device = ?", (device,))
         self._db.execute("DELETE FROM address WHERE device = ?", (device,))
         self._db.execute("DELETE FROM config WHERE device = ?", (device,))
+        self._db.execute(_NOTE_REVOCATION, (time.time_ns() // 1000, device))
 
-    def revoked(self) -> list[int]:
-        return [row[0] for row in self._read("SELECT id FROM device WHERE state = 'revoked'")]
+    def revoked_after(self, number: int) -> list[tuple[int, int]]:
+        return self._read("SELECT id, device FROM revocation WHERE id > ? ORDER BY id", number)
+
+    def last_revocation(self) -> int:
+        return int(self._read("SELECT coalesce(max(id), 0) FROM revocation")[0][0])
 
     def changes(self) -> int:
         return int(self._read("PRAGMA data_version")[0][0])
@@ -298,12 +249,8 @@ class SqliteStore:
     def add_reading(
         self, device: int, at: float, path: str, format: int | None, payload: bytes
     ) -> int:
-        with self._writing() as db:
-            number = db.execute(
-                "INSERT INTO reading (device, at, path, format, payload) VALUES (?, ?, ?, ?, ?)",
-                (device, at, path, format, payload),
-            ).lastrowid
-        return number or 0
+        with self._writing():
+            return self._moves.add_reading(NewReading(device, at, path, format, payload))
 
     def readings_after(
         self, reading: int, device: int | None = None, limit: int = 1000
@@ -311,13 +258,11 @@ class SqliteStore:
         if device is None:
             rows = self._read(_READINGS + "WHERE r.id > ? ORDER BY r.id LIMIT ?", reading, limit)
         else:
-            only = "WHERE r.device = ? AND r.id > ? ORDER BY r.id LIMIT ?"
-            rows = self._read(_READINGS + only, device, reading, limit)
+            rows = self._read(_READINGS_OF_DEVICE, device, reading, limit)
         return [Reading(*row) for row in rows]
 
     def last_reading(self, device: int) -> Reading | None:
-        last = "WHERE r.device = ? ORDER BY r.id DESC LIMIT 1"
-        return next((Reading(*row) for row in self._read(_READINGS + last, device)), None)
+        return next((Reading(*row) for row in self._read(_LAST_READING, device)), None)
 
     def last_reading_id(self) -> int:
         return int(self._read("SELECT coalesce(max(id), 0) FROM reading")[0][0])
@@ -382,10 +327,10 @@ class SqliteStore:
         return "sound"
 
     def scrub(self) -> bool:
-        with _edge(self._path):
+        with edge(self._path):
             self._db.execute("PRAGMA busy_timeout = 0")  # it can as well be done the next time
             busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            self._db.execute(f"PRAGMA busy_timeout = {int(_BUSY_S * 1000)}")
+            self._db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
         return not busy
 
     def close(self) -> None:

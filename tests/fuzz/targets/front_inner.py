@@ -4,7 +4,7 @@ from fuzz.world import Worlds
 
 from skerry import coap, oscore
 from skerry.errors import Malformed, SkerryError
-from skerry_hub.resources import MAX_READING
+from skerry_hub.readings import MAX_READING
 
 BLOCK1 = 27
 SPLIT = b"\0\0\xff\xff"  # between the requests of one session
@@ -42,10 +42,13 @@ def one(world, session, mid, data):
     new = after[3][len(before[3]) :]
     assert after[3][: len(before[3])] == before[3]
     assert len(new) <= 1
+    device = world.opened.store.device("d-live")
+    assert device.readings == len([each for each in after[3] if each[1] == device.id])
     for reading in new:
-        assert reading[1] == world.opened.store.device("d-live").id
-        assert len(reading[5]) <= MAX_READING
-        assert reading[5] in plaintext or in_blocks(plaintext)
+        assert reading[1] == device.id
+        assert world.opened.store.last_reading(device.id).id == reading[0]
+        assert len(reading[6]) <= MAX_READING
+        assert reading[6] in plaintext or in_blocks(plaintext)
     for answer in answers:
         told = coap.decode(answer)
         if told.code != coap.EMPTY:

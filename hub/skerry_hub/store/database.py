@@ -1,0 +1,82 @@
+"""SQLite itself: how the hub's database is made and opened, and what to do about its errors."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from skerry_hub.errors import NotInitialised, StoreError
+from skerry_hub.store.migrations import migrate
+
+SCHEMA_VERSION = 4
+BUSY_S = 5.0  # how long to wait for another process's transaction
+_CACHE_KIB = 32 * 1024  # of database pages
+_CHECKPOINT_PAGES = 4000  # of the journal, until they are copied into the database
+
+_REMEDIES = {
+    sqlite3.SQLITE_BUSY: "another process holds it: end that one or try again",
+    sqlite3.SQLITE_FULL: "the disk is full: make room and try again",
+    sqlite3.SQLITE_READONLY: "it cannot be written: check who owns it and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check who owns it and its folder",
+    sqlite3.SQLITE_IOERR: "the disk fails: check it, then restore a backup if need be",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup",
+    sqlite3.SQLITE_NOTADB: "it is no database: restore it from a backup",
+}
+
+
+@contextmanager
+def edge(path: Path) -> Iterator[None]:
+    """Turn sqlite3's errors into StoreError, with a remedy."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        raise StoreError(f"database {path}: {_REMEDIES.get(code, error)}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # mode=rw: a database that is not there is an error, not a new one.
+    db = sqlite3.connect(f"{path.as_uri()}?mode=rw", BUSY_S, isolation_level=None, uri=True)
+    for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON",
+                    "foreign_keys = ON", f"cache_size = -{_CACHE_KIB}",
+                    f"wal_autocheckpoint = {_CHECKPOINT_PAGES}"):  # fmt: skip
+        db.execute(f"PRAGMA {setting}")
+    return db
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def create(path: Path, values: dict[str, bytes]) -> None:
+    """Make a database with the hub's own values, as a whole or not at all; raise StoreError."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with edge(path):
+        db = _connect(path)
+        try:
+            schema = Path(__file__).with_name("schema.sql").read_text()
+            db.executescript("BEGIN IMMEDIATE;" + schema)
+            db.executemany("INSERT INTO meta VALUES (?, ?)", values.items())
+            db.execute("COMMIT")
+        finally:
+            db.close()
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """Open a database and bring it to the schema of today; raise NotInitialised or StoreError."""
+    if not path.exists():
+        raise NotInitialised(f"no hub in {path.parent}: run skerry init, or name its --data")
+    with edge(path):
+        db = _connect(path)
+        version = _version(db)
+        if 0 < version < SCHEMA_VERSION:
+            migrate(db, SCHEMA_VERSION)
+            version = SCHEMA_VERSION
+    if version == SCHEMA_VERSION:
+        return db
+    db.close()
+    if version == 0:
+        raise NotInitialised(f"skerry init did not finish in {path.parent}: run it again")
+    raise StoreError(f"database {path}: made by a newer skerry: upgrade this one")
