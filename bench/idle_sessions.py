@@ -16,8 +16,8 @@ from pathlib import Path
 from desk import DeskDevice, DeskHub, enrolled, made
 
 from skerry import coap
-from skerry.responder import HubSession
 from skerry_hub import enrolment
+from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.sessions import Live
 
 ROUNDS = 15

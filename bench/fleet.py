@@ -1,0 +1,170 @@
+"""Emulated devices for benchmarks: the core's initiator in CPython, enrolled in bulk.
+
+They are prepared ahead, so that the load generator never has to be faster than the hub: all
+messages 1 exist before the first is sent, and all requests before the first of those.
+"""
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from skerry import coap, initiator, provisioning, schedule
+from skerry.chain import Chain
+from skerry.responder import RECOVERY_ERAS
+from skerry.session import Session
+from skerry_hub import enrolment
+from skerry_hub.config import Config
+from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.store import NewDevice
+
+WINDOW = 256  # datagrams on their way to a server at once
+PATIENCE_S = 5.0  # after that, what was not answered is lost
+
+
+def named(number: int) -> str:
+    """Return a device's id."""
+    return f"d-{number:07d}"
+
+
+def hub(folder: Path, devices: int) -> Config:
+    """Make a hub with so many devices, or find the one that was made before."""
+    config = Config.of(data=str(folder), environ={})
+    if not config.database.exists():
+        enrolment.init(config, "bench")
+    with enrolment.opened(config) as opened:
+        _fill(opened, devices)
+    return config
+
+
+def _fill(opened: enrolment.Hub, devices: int) -> None:
+    db = opened.store._db
+    (known,) = db.execute("SELECT count(*) FROM device").fetchone()
+    for first in range(known + 1, devices + 1, 10_000):
+        with _one_transaction(opened.store):
+            for number in range(first, min(first + 10_000, devices + 1)):
+                opened.store.enroll(*_new(opened, named(number)))
+    opened.store.scrub()
+
+
+@contextmanager
+def _one_transaction(store: object) -> Iterator[None]:
+    """Let many enrolments be one: a million syncs would take an hour."""
+    writing = store._writing
+
+    @contextmanager
+    def joined() -> Iterator[object]:
+        yield store._db
+
+    with writing():
+        store._writing = joined
+        try:
+            yield
+        finally:
+            del store._writing
+
+
+def _new(opened: enrolment.Hub, name: str) -> tuple[NewDevice, list[tuple[bytes, int]]]:
+    ctx = schedule.context(0, name.encode(), opened.id.encode())
+    chain = provisioning.first_epoch(sha256(name.encode()).digest(), ctx)
+    sealed = opened.vault.seal(b"chain", name.encode(), chain.pack())
+    pid = schedule.pseudonym(chain.chain_key)
+    device = NewDevice(name, "", 0, 0, 0, pid, sealed, "00000000", 0.0)
+    return device, recovery_pseudonyms(chain, RECOVERY_ERAS)
+
+
+class Peer:
+    """One device, at the epoch where the hub's database has it."""
+
+    def __init__(self, name: str, ctx: bytes, chain: Chain) -> None:
+        self.name = name
+        self.ctx = ctx
+        self.chain = chain
+        self.count = 0
+
+    def attempt(self, token: bytes) -> bytes:
+        """Return the datagram of a new message 1."""
+        self.count += 1
+        start = initiator.Start(self.ctx, 0, self.chain)
+        message_1, self.waiting = start.send(self.count.to_bytes(8, "big"))
+        path = coap.path_options("k")
+        return coap.encode(coap.Message(coap.POST, path, message_1, mid=self.mid(), token=token))
+
+    def accept(self, datagram: bytes) -> None:
+        """Take message 2 and move on."""
+        accepted = self.waiting.receive(coap.decode(datagram).payload)
+        self.chain = Chain.unpack(accepted.record)
+        self.session = Session(accepted.persisted(accepted.record), 0)
+
+    def request(self, token: bytes, payload: bytes = bytes(32)) -> bytes:
+        """Return the datagram of a protected CON POST."""
+        self.count += 1
+        path = coap.path_options("readings")
+        inner = coap.Message(coap.POST, path, payload, coap.CON, self.mid(), token)
+        outer, self.binding = self.session.oscore.protect_request(inner)
+        return coap.encode(outer)
+
+    def check(self, datagram: bytes) -> None:
+        """Verify the answer to the last request."""
+        inner = self.session.oscore.unprotect_response(coap.decode(datagram), self.binding)
+        assert inner.code == coap.CHANGED, inner.code
+
+    def mid(self) -> int:
+        """Return the message id of what is sent now."""
+        return self.count & 0xFFFF
+
+
+def peers(config: Config, numbers: list[int]) -> list[Peer]:
+    """Return devices at the epochs that the database expects."""
+    found = []
+    with enrolment.opened(config) as opened:
+        for number in numbers:
+            name = named(number)
+            row = opened.store._db.execute("SELECT chain FROM device WHERE name = ?", (name,))
+            packed = opened.vault.open(b"chain", name.encode(), row.fetchone()[0])
+            ctx = schedule.context(0, name.encode(), opened.id.encode())
+            found.append(Peer(name, ctx, Chain.unpack(packed)))
+    return found
+
+
+class Wire:
+    """A socket to a server, with so many datagrams on their way at once."""
+
+    def __init__(self, address: tuple[str, int], window: int = WINDOW) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.connect(address)
+        self.socket.setblocking(False)
+        self.window = window
+
+    def exchange(self, datagrams: list[bytes]) -> dict[bytes, bytes]:
+        """Send all and return the answers by token; each has a token of 4 bytes of its own."""
+        answers: dict[bytes, bytes] = {}
+        sent = 0
+        while len(answers) < len(datagrams):
+            while sent < len(datagrams) and sent - len(answers) < self.window:
+                self.socket.send(datagrams[sent])
+                sent += 1
+            if not select.select([self.socket], [], [], PATIENCE_S)[0]:
+                break
+            # An empty acknowledgement says that the answer is still to come.
+            answers |= {each[4:8]: each for each in self._received() if len(each) > 4}
+        return answers
+
+    def _received(self) -> Iterator[bytes]:
+        while True:
+            try:
+                yield self.socket.recv(2048)
+            except BlockingIOError:
+                return
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+
+def tokens(count: int) -> list[bytes]:
+    """Return tokens of 4 bytes."""
+    return [number.to_bytes(4, "big") for number in range(count)]
