@@ -22,6 +22,7 @@ from skerry_hub.orders import Orders
 from skerry_hub.pokes import Pokes
 from skerry_hub.resources import Configured, site
 from skerry_hub.sessions import Sessions
+from skerry_hub.store.ledger import acting_as
 from skerry_hub.udp import Datagram, Sockets
 
 _WATCH_S = 0.5  # how often other processes' writes are looked for
@@ -134,6 +135,6 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
 def serve(config: Config) -> int:
     """Run until SIGINT or SIGTERM; return the exit status."""
     logs.start(config.log_format, config.log_level)
-    with enrolment.opened(config) as hub:
+    with acting_as("hub"), enrolment.opened(config) as hub:
         asyncio.run(_serve(config, hub))
     return 0

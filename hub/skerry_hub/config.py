@@ -7,6 +7,8 @@ from pathlib import Path
 
 from skerry_hub import settings
 from skerry_hub.endpoints import WILDCARDS, Endpoint, own_address
+from skerry_hub.errors import ConfigError
+from skerry_hub.keysource import KeySource
 
 
 @dataclass(frozen=True)
@@ -14,7 +16,7 @@ class Config:
     """Where everything is. `address` is None unless somebody said it; `json` is for programs."""
 
     data: Path
-    kek: Path
+    kek: KeySource
     listen: list[Endpoint]
     address: Endpoint | None = None
     json: bool = False
@@ -40,7 +42,7 @@ class Config:
         values = settings.resolve(flags, environ, settings.read_file(path) if path else {})
         return Config(
             data=values["data"],
-            kek=values["kek_file"] or values["data"] / "kek",
+            kek=_key_source(values),
             listen=values["listen"],
             address=values["address"],
             json=json,
@@ -84,8 +86,22 @@ class Config:
         """Return a settings file that says what holds now, every setting explained."""
         values = {name: getattr(self, name, None) for name in ("data", "listen", "address",
                   "app", "monitoring", "log_format", "log_level")}  # fmt: skip
-        values["kek_file"] = None if self.kek == self.data / "kek" else self.kek
+        default = KeySource("file", str(self.data / "kek"))
+        values |= {f"kek_{kind}": None for kind in ("file", "command", "pkcs11")}
+        if self.kek != default:
+            values[f"kek_{self.kek.kind}"] = self.kek.said
         return settings.explained(values)
+
+
+def _key_source(values: Mapping[str, object]) -> KeySource:
+    said = [
+        KeySource(kind, str(values[f"kek_{kind}"]))
+        for kind in ("file", "command", "pkcs11")
+        if values[f"kek_{kind}"] is not None
+    ]
+    if len(said) > 1:
+        raise ConfigError(f"kek_{said[0].kind} and kek_{said[1].kind}: say one of them")
+    return said[0] if said else KeySource("file", str(Path(str(values["data"])) / "kek"))
 
 
 def _settings_file(

@@ -34,6 +34,7 @@ from skerry_hub.errors import (
     NotInitialised,
     StoreError,
 )
+from skerry_hub.keysource import KeySource
 from skerry_hub.store import NewDevice, Store, duplicate
 from skerry_hub.store.database import create
 from skerry_hub.store.sqlite import SqliteStore
@@ -53,6 +54,11 @@ class Hub:
     store: Store
     vault: Vault
     bundles: Path
+    kek: KeySource
+
+    def load_keys(self) -> None:
+        """Take the row keys that the store has now; raise VaultError or StoreError."""
+        self.vault.load(self.kek.read(), *row_keys(self.store))
 
     def close(self) -> None:
         """Close the store."""
@@ -91,7 +97,7 @@ def init(config: Config, hub: str | None = None) -> str:
         _refuse_what_is_there(config)
         config.data.chmod(0o700)
         _keep_from_git(config.data)
-        kek = _kek(config.kek)
+        kek = _kek(config.kek.path) if config.kek.path else config.kek.read()
         create(config.database, {"hub": hub.encode(), "row_key": new_row_key(kek, hub)})
         _sync(config.data)
     return hub
@@ -103,7 +109,8 @@ def _refuse_what_is_there(config: Config) -> None:
         SqliteStore(config.database).close()
     except NotInitialised:
         # An empty database is one, and SQLite puts files beside it.
-        ours = (config.kek.name, config.database.name, ".gitignore")
+        kek = [config.kek.path.name] if config.kek.path else []
+        ours = (*kek, config.database.name, ".gitignore")
         if not all(path.name.startswith(ours) for path in config.data.iterdir()):
             raise AlreadyInitialised(
                 f"{config.data} is not empty: choose another --data for the hub"
@@ -127,14 +134,25 @@ def open_hub(config: Config) -> Hub:
     """Open the hub of a data folder; raise NotInitialised, VaultError or StoreError."""
     store = SqliteStore(config.database)
     try:
-        hub, wrapped = store.get("hub"), store.get("row_key")
-        if hub is None or wrapped is None:
+        hub, wrapped = store.get("hub"), row_keys(store)
+        if hub is None or not wrapped:
             raise StoreError(f"{config.database} does not say whose it is: restore a backup")
-        vault = Vault(read_kek(config.kek), hub.decode(), wrapped)
+        vault = Vault(config.kek.read(), hub.decode(), *wrapped)
+        check_key = store.get("check_key")
+        if check_key is None:
+            check_key = vault.new_check_key()
+            store.put("check_key", check_key)
+        vault.check_with(check_key)
     except HubError:
         store.close()
         raise
-    return Hub(hub.decode(), store, vault, config.bundles)
+    return Hub(hub.decode(), store, vault, config.bundles, config.kek)
+
+
+def row_keys(store: Store) -> list[bytes]:
+    """Return all row keys of a store, wrapped, the one in force first."""
+    found = [store.get(key) for key in ("row_key", "next_row_key", "turned_row_key")]
+    return [each for each in found if each is not None]
 
 
 @contextmanager

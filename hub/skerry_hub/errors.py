@@ -6,6 +6,7 @@ HubError
     AlreadyInitialised  the data folder holds one
     VaultError          the key-encryption key, or a value that does not open under it
     StoreError          the database
+        StaleKey        what is to be stored is sealed under a key that is no more
     BadName             an id or a label that nobody may have
     DuplicateDevice     an id that a device has
     UnknownDevice       an id that no device has
@@ -16,6 +17,7 @@ HubError
         NoAddress           nobody knows where it is
         DeviceSilent        it does not answer
         DeviceBusy          it has enough to answer
+    AuditError          the audit log is not what it was
     ControlError        the running hub, asked by another process
 
 No text ever holds a key.
@@ -44,6 +46,10 @@ class VaultError(HubError):
 
 class StoreError(HubError):
     """The database failed or is not ours to use."""
+
+
+class StaleKey(StoreError):
+    """A value is sealed under a row key that is about to be forgotten."""
 
 
 class BadName(HubError):
@@ -84,6 +90,10 @@ class DeviceSilent(DeviceError):
 
 class DeviceBusy(DeviceError):
     """Too much waits for the device's answer as it is."""
+
+
+class AuditError(HubError):
+    """The audit log was changed; the text says where."""
 
 
 class ControlError(HubError):

@@ -89,6 +89,19 @@ SETTINGS = (
         "/etc/skerry/kek",
     ),
     Setting(
+        "kek_command", None, _text, _quoted,
+        ("A program that prints the key-encryption key, in the place of kek_file. It is run",
+         "without a shell when a command or the hub needs the key. Default: none."),
+        "pass show skerry/kek",
+    ),
+    Setting(
+        "kek_pkcs11", None, _text, _quoted,
+        ("A secret key in a PKCS#11 token, which the key-encryption key is derived from, in the",
+         "place of kek_file; needs skerry[pkcs11]. The PIN is in a file. Default: none."),
+        "pkcs11:token=skerry;object=kek?module-path=/usr/lib/softhsm/libsofthsm2.so"
+        "&pin-source=file:/etc/skerry/pin",
+    ),
+    Setting(
         "listen", f"[::]:{PORT}", _endpoints,
         lambda value: "[" + ", ".join(map(_show_endpoint, value)) + "]",
         ("The UDP addresses that the hub listens on. [::] takes IPv4 too.",),

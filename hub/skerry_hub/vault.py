@@ -1,11 +1,16 @@
 """Keys at rest: a key-encryption key (KEK) outside the database, and what is sealed under it.
 
-    KEK, 32 bytes, a file of its own
+    KEK, 32 bytes, a file of its own or what keysource.py has
       wraps    row key, 32 bytes, in the database     AES-SIV over ("row key", hub id)
         seals  a column of a device's row             AES-SIV over (purpose, device id)
+        seals  check key, 32 bytes, in the database   its synthetic IVs are keyed hashes of K0
 
 AES-SIV (RFC 5297) needs no nonce that could repeat, after a restored backup for example. What is
 named beside a value is authenticated with it: a value moved to another row does not open.
+
+Row keys have numbers, one byte, before what is wrapped or sealed: rotation.py says how a new one
+takes the place of the old one. The database has `row_key`, meanwhile also `next_row_key`, and
+`turned_row_key`, the latter under the new KEK.
 """
 
 import os
@@ -20,58 +25,118 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from skerry_hub.errors import VaultError
 
-__all__ = ["Vault", "VaultError", "create_kek", "new_row_key", "read_kek", "write_private"]
+__all__ = [
+    "Vault", "VaultError", "create_kek", "new_row_key", "opens", "parse_kek", "read_kek",
+    "wrap_as", "write_private",
+]  # fmt: skip
 
 _KEY_LENGTH = 32  # bytes
 _TAG_LENGTH = 16  # bytes
+_CHECK = b"check key"
 _KEK_TEXT = re.compile(rb"([0-9a-fA-F]{64})\n?")
 
 
 class Vault:
     """Seals and opens the values of one hub."""
 
-    def __init__(self, kek: bytes, hub: str, wrapped: bytes) -> None:
-        """Unwrap the row key (48 bytes wrapped); raise VaultError if this KEK is another one."""
+    def __init__(self, kek: bytes, hub: str, *wrapped: bytes) -> None:
+        """Unwrap row keys (49 bytes wrapped): see `load`."""
         self._hub = hub
-        cipher = _siv(kek, hub)
-        try:
-            row_key = cipher.decrypt_and_verify(wrapped[_TAG_LENGTH:], wrapped[:_TAG_LENGTH])
-        except ValueError:
-            raise VaultError(
-                f"the key-encryption key is not the one of hub {hub}: put the right file in place"
-                " or name it in SKERRY_KEK_FILE"
-            ) from None
-        self._cipher = AESSIV(row_key)
+        self._ciphers: dict[int, AESSIV] = {}
+        self._check: AESSIV | None = None
+        self.load(kek, *wrapped)
 
     def __repr__(self) -> str:
         return f"<Vault of {self._hub}>"
 
+    def load(self, kek: bytes, *wrapped: bytes) -> None:
+        """Unwrap those row keys that are wrapped under this KEK; seal under the last of them.
+
+        The number of the first one given has to be among them: VaultError, and nothing changes.
+        """
+        found = [
+            (each[0], AESSIV(key)) for each in wrapped if (key := _unwrap(kek, self._hub, each))
+        ]
+        if not wrapped or wrapped[0][:1] not in [bytes((number,)) for number, _ in found]:
+            raise VaultError(
+                f"the key-encryption key is not the one of hub {self._hub}: put the right file in"
+                " place or name it in SKERRY_KEK_FILE"
+            )
+        self.number = found[-1][0]
+        self._ciphers = dict(found)
+        self._mark, self._cipher = bytes((self.number,)), found[-1][1]
+
     def seal(self, purpose: bytes, device_id: bytes, plaintext: bytes) -> bytes:
-        """Return the plaintext sealed for one column of one device; 16 bytes longer."""
-        return self._cipher.encrypt(plaintext, [purpose, device_id])
+        """Return the plaintext sealed for one column of one device; 17 bytes longer."""
+        return self._mark + self._cipher.encrypt(plaintext, [purpose, device_id])
 
     def open(self, purpose: bytes, device_id: bytes, sealed: bytes) -> bytes:
         """Return what `seal` was given for the same purpose and device; raise VaultError."""
         try:
-            return self._cipher.decrypt(sealed, [purpose, device_id])
-        except (InvalidTag, ValueError):
+            return self._ciphers[sealed[0]].decrypt(sealed[1:], [purpose, device_id])
+        except (InvalidTag, ValueError, LookupError):
             raise VaultError(
                 f"the stored {purpose.decode()} of {device_id.decode()} does not open:"
                 " restore the database from a backup or enrol the device again"
             ) from None
 
-    def key_check(self, master_key: bytes) -> bytes:
+    def new_check_key(self) -> bytes:
+        """Return a new check key, sealed; `check_with` takes it."""
+        return self.seal(_CHECK, self._hub.encode(), os.urandom(_KEY_LENGTH))
+
+    def check_with(self, sealed: bytes) -> None:
+        """Take the check key for `key_check`; raise VaultError."""
+        self._check = AESSIV(self.open(_CHECK, self._hub.encode(), sealed))
+
+    def resealed_check_key(self, sealed: bytes) -> bytes:
+        """Return the check key sealed anew; raise VaultError."""
+        name = self._hub.encode()
+        return self.seal(_CHECK, name, self.open(_CHECK, name, sealed))
+
+    def key_check(self, master_key: bytes) -> bytes | None:
         """Return 16 bytes that are the same for the same K0, and tell nothing without the KEK.
 
-        They are the synthetic IV of AES-SIV, a pseudorandom function of what it seals.
+        They are the synthetic IV of AES-SIV, a pseudorandom function of what it seals. None
+        before `check_with`.
         """
-        return self._cipher.encrypt(master_key, [b"key check"])[:_TAG_LENGTH]
+        if self._check is None:
+            return None
+        return self._check.encrypt(master_key, [b"key check"])[:_TAG_LENGTH]
+
+    def rewrapped(self, kek: bytes) -> bytes:
+        """Return a new row key under this KEK, with the number behind the newest one here."""
+        return new_row_key(kek, self._hub, (self.number + 1) % 256)
 
 
-def new_row_key(kek: bytes, hub: str) -> bytes:
-    """Make a row key and return it wrapped, 48 bytes; a Vault unwraps it."""
-    ciphertext, tag = _siv(kek, hub).encrypt_and_digest(os.urandom(_KEY_LENGTH))
-    return tag + ciphertext
+def wrap_as(kek: bytes, other: bytes, hub: str, wrapped: bytes) -> bytes:
+    """Return a row key that is wrapped under `kek` wrapped under `other`; raise VaultError."""
+    key = _unwrap(kek, hub, wrapped)
+    if key is None:
+        raise VaultError("the key-encryption key is not the one that this rotation began with")
+    return _wrap(other, hub, wrapped[0], key)
+
+
+def opens(kek: bytes, hub: str, wrapped: bytes) -> bool:
+    """Tell whether a row key is wrapped under this KEK."""
+    return _unwrap(kek, hub, wrapped) is not None
+
+
+def _unwrap(kek: bytes, hub: str, wrapped: bytes) -> bytes | None:
+    tag, ciphertext = wrapped[1 : 1 + _TAG_LENGTH], wrapped[1 + _TAG_LENGTH :]
+    try:
+        return _siv(kek, hub).decrypt_and_verify(ciphertext, tag)
+    except ValueError:
+        return None
+
+
+def _wrap(kek: bytes, hub: str, number: int, key: bytes) -> bytes:
+    ciphertext, tag = _siv(kek, hub).encrypt_and_digest(key)
+    return bytes((number,)) + tag + ciphertext
+
+
+def new_row_key(kek: bytes, hub: str, number: int = 0) -> bytes:
+    """Make a row key and return it wrapped, 49 bytes; a Vault unwraps it."""
+    return _wrap(kek, hub, number, os.urandom(_KEY_LENGTH))
 
 
 def create_kek(path: Path) -> bytes:
@@ -108,12 +173,18 @@ def read_kek(path: Path) -> bytes:
         raise VaultError(f"cannot read the key-encryption key {path}: {error.strerror}") from None
     if stat.S_ISREG(mode) and mode & 0o077:
         raise VaultError(f"others may read the key-encryption key: run chmod 600 '{path}'")
-    match = _KEK_TEXT.fullmatch(text)
-    if match is None:
+    kek = parse_kek(text)
+    if kek is None:
         raise VaultError(
             f"{path} is not 64 hexadecimal digits: put the key-encryption key back from a backup"
         )
-    return bytes.fromhex(match[1].decode())
+    return kek
+
+
+def parse_kek(text: bytes) -> bytes | None:
+    """Return the KEK that a text says, 64 hexadecimal digits; None if it is none."""
+    match = _KEK_TEXT.fullmatch(text)
+    return bytes.fromhex(match[1].decode()) if match else None
 
 
 def _siv(kek: bytes, hub: str) -> SivMode:

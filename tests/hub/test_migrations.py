@@ -157,3 +157,28 @@ def test_two_processes_migrate_once(tmp_path):
     store = SqliteStore(config.database)
     assert len(store.devices()) == 3
     store.close()
+
+
+def test_version_4_keeps_its_keys_and_what_is_set_and_pending(tmp_path):
+    """Lamp waits for its confirmation, wall recovered, gone is revoked, half is being flashed."""
+    config = old(tmp_path / "old", 4)
+    with enrolment.opened(config) as hub:
+        states = {each.name: each.state for each in hub.store.devices()}
+        assert states == {
+            "lamp": "active", "door": "active", "wall": "active", "gone": "revoked",
+            "half": "pending",
+        }  # fmt: skip
+        for name, state in states.items():
+            keys = hub.store.keys(name)
+            if state == "revoked":
+                assert keys.chain == b""
+                continue
+            chain = Chain.unpack(hub.vault.open(b"chain", name.encode(), keys.chain))
+            assert schedule.pseudonym(chain.chain_key) == keys.pid
+            assert (keys.pending_key is None) == (name != "lamp")
+            if keys.pending_key is not None:
+                assert len(hub.vault.open(b"pending", name.encode(), keys.pending_key)) == 32
+        (value,) = device_config.values(hub.store, hub.vault, "door")
+        assert value.payload == b"red"
+        assert [each.readings for each in hub.store.devices()] == [0, 4, 2, 1, 0]
+        assert hub.store.last_audit() is None

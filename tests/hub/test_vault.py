@@ -27,12 +27,12 @@ def unwrap(kek, wrapped):
     cipher = AES.new(kek, AES.MODE_SIV)
     cipher.update(b"row key")
     cipher.update(HUB.encode())
-    return cipher.decrypt_and_verify(wrapped[16:], wrapped[:16])
+    return cipher.decrypt_and_verify(wrapped[17:], wrapped[1:17])
 
 
 def test_what_is_sealed_opens(vault):
     sealed = vault.seal(b"chain", b"lamp", CHAIN)
-    assert len(sealed) == len(CHAIN) + 16
+    assert len(sealed) == len(CHAIN) + 17
     assert vault.open(b"chain", b"lamp", sealed) == CHAIN
 
 
@@ -42,7 +42,7 @@ def test_rows_are_rfc_5297_as_pycryptodome_reads_it(kek):
     row.update(b"chain")
     row.update(b"lamp")
     ciphertext, tag = row.encrypt_and_digest(CHAIN)
-    assert Vault(kek, HUB, wrapped).seal(b"chain", b"lamp", CHAIN) == tag + ciphertext
+    assert Vault(kek, HUB, wrapped).seal(b"chain", b"lamp", CHAIN) == b"\0" + tag + ciphertext
 
 
 def test_rfc_5297_vector_of_appendix_a_1():

@@ -23,7 +23,6 @@ from skerry_hub.bulk.weak import refuse
 from skerry_hub.config import Config
 from skerry_hub.errors import BadKey, BadName
 from skerry_hub.store import NewDevice
-from skerry_hub.vault import read_kek
 
 _KINDS = ("new", "there", "wrong")
 _FINGERPRINT = re.compile(r"[0-9a-f]{8}")
@@ -43,7 +42,7 @@ def run(config: Config, args: argparse.Namespace) -> int:
     rows, problems = table.read(Path(args.file))
     with enrolment.opened(config) as hub:
         key = args.transport_key
-        check = _Checker(hub, Transport(Path(key), hub.id) if key else None, read_kek(config.kek))
+        check = _Checker(hub, Transport(Path(key), hub.id) if key else None, config.kek.read())
         checked = [(row, check.row(row)) for row in rows]
         problems += [found for _, found in checked if isinstance(found, Problem)]
         problems.sort(key=lambda each: each.line)
@@ -51,6 +50,8 @@ def run(config: Config, args: argparse.Namespace) -> int:
         counts["there"] = sum(found is None for _, found in checked)
         ready = [found for _, found in checked if isinstance(found, Ready)]
         take = not args.dry_run and (not problems or args.keep_going)
+        if ready and take:
+            hub.store.note("import", "", {"file": Path(args.file).name, "devices": len(ready)})
         for each in ready if take else ():
             hub.store.enroll(each.device, enrolment.coming(each.chain))
         counts["new"] = len(ready)

@@ -126,7 +126,7 @@ def _hub(config: Config) -> Iterator[Line]:
 
 
 def _kek(config: Config) -> Line:
-    if config.kek.parent == config.data:
+    if config.kek.path and config.kek.path.parent == config.data:
         remedy = "put it on another disk and name it in SKERRY_KEK_FILE, or a backup has both"
         return Line(
             WARN, "kek", f"it opens the database, and lies beside it: {config.kek}", remedy

@@ -219,6 +219,7 @@ def _activate(hub: enrolment.Hub, work: Work) -> Device:
         hub.store.describe(plan.name, work.chip, work.board)
     elif plan.action != Action.KEEP:
         hub.store.activate(plan.row)
+    hub.store.note("flash", plan.name, {"chip": work.chip, "board": work.board})
     # Whoever has the bundle has the key, and the board does not need it any more.
     enrolment.shred_bundle(hub, plan.name)
     return named(hub.store, plan.name)

@@ -5,12 +5,13 @@ not yet confirmed. It is found by its pseudonyms: `candidates` looks for those o
 expected epochs, `coming` for those of the first epochs of coming eras.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import localtime, strftime
 from typing import NamedTuple, Protocol
 
 from skerry_hub.errors import DuplicateDevice, UnknownDevice
+from skerry_hub.store.ledger import Entry
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,22 @@ class ConfigValue:
     payload: bytes = field(repr=False)
 
 
+class Sealed(NamedTuple):
+    """A sealed value and where it stands: in `column` chain or pending_key, or config at `path`.
+
+    `device` is the number of its device, `name` what the device's id was when it was sealed.
+    """
+
+    column: str
+    device: int
+    name: str
+    path: str
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"<Sealed {self.column} of {self.name}>"
+
+
 _REPLACEMENT = "~new"  # no id has a tilde
 
 
@@ -184,7 +201,8 @@ def named(store: "Store", name: str) -> Device:
 class Store(Protocol):
     """What the hub asks of a store. Every write is durable when its method returns.
 
-    Any method raises StoreError if the store fails.
+    Any method raises StoreError if the store fails. What an operator does (all but `write`,
+    readings, addresses and starts) is in the audit log by the same transaction.
     """
 
     def candidates(self, pids: Collection[bytes]) -> dict[bytes, list[Candidate]]:
@@ -240,6 +258,21 @@ class Store(Protocol):
     def revoke(self, name: str) -> bool:
         """Erase a device's keys; False if that was done before. Raises UnknownDevice."""
 
+    def quarantine(self, name: str, reason: str) -> bool:
+        """Cut an active device off and keep its keys; False if it is not active.
+
+        It counts as a revocation for `revoked_after`. Raises UnknownDevice.
+        """
+
+    def release(self, name: str) -> bool:
+        """Make a quarantined device an active one; False if it is not quarantined.
+
+        Raises UnknownDevice, or DuplicateDevice if its board is another active device.
+        """
+
+    def set_tags(self, name: str, tags: str) -> None:
+        """Set the tags of a device, words by spaces. Raises UnknownDevice."""
+
     def revoked_after(self, number: int) -> list[tuple[int, int]]:
         """Return (number, device) of all revocations with higher numbers, lowest first.
 
@@ -287,6 +320,30 @@ class Store(Protocol):
 
     def last_config_id(self) -> int:
         """Return the highest number of a value, or 0."""
+
+    def note(self, action: str, subject: str = "", detail: Mapping[str, object] = {}) -> None:
+        """Add an entry of whoever acts (ledger.py) to the audit log. No secret may be in it."""
+
+    def audit_after(
+        self, number: int, limit: int = 1000, subject: str | None = None
+    ) -> list[Entry]:
+        """Return the entries with higher numbers, of one subject or all, lowest first."""
+
+    def last_audit(self) -> Entry | None:
+        """Return the last entry."""
+
+    def sealed_before(self, number: int, limit: int) -> list[Sealed]:
+        """Return values that are sealed under another row key than this one."""
+
+    def reseal(self, values: Sequence[tuple[Sealed, bytes]]) -> None:
+        """Put a new value in the place of each that has not changed meanwhile."""
+
+    def change_keys(self, values: Mapping[str, bytes | None], detail: str) -> bool:
+        """Set the hub's keys, all or none, and forget those that are None; say so in the log.
+
+        `next_row_key` is not forgotten while a value is sealed under another key than `row_key`
+        (as set here, if it is): then nothing changes, and it returns False.
+        """
 
     def next_start(self) -> int:
         """Count a start of the hub and return how many there were."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from skerry_hub.errors import NotInitialised, StoreError
 from skerry_hub.store.migrations import migrate
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_S = 5.0  # how long to wait for another process's transaction
 _CACHE_KIB = 32 * 1024  # of database pages
 _CHECKPOINT_PAGES = 4000  # of the journal, until they are copied into the database

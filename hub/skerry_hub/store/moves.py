@@ -74,9 +74,9 @@ class Moves:
         self._announced = self.pseudonyms.announce(moved) if self._old or moved else None
         return done
 
-    def found_by(self, pid: bytes, device: int) -> None:
-        """Let a device be found by the pseudonym of its row; `committed` has to follow."""
-        self._old, self._new = [], [(pid, device)]
+    def found_by(self, pids: Sequence[bytes], device: int) -> None:
+        """Let a device be found by the pseudonyms of its row; `committed` has to follow."""
+        self._old, self._new = [], [(pid, device) for pid in pids]
         self._announced = self.pseudonyms.announce([device])
 
     def committed(self) -> None:

@@ -1,9 +1,10 @@
 -- What the hub remembers. `chain` and `pending_key` are sealed (vault.py): no key is in clear here.
+-- What is sealed begins with the number of the row key that it is sealed under, one byte.
 
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 CREATE TABLE meta (
-    key   TEXT PRIMARY KEY,             -- 'hub', 'row_key', 'starts'
+    key   TEXT PRIMARY KEY,             -- 'hub', 'row_key', 'starts'; vault.py has all keys
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -11,7 +12,8 @@ CREATE TABLE device (
     id                  INTEGER PRIMARY KEY,
     name                TEXT NOT NULL UNIQUE,       -- the id in the protocol
     label               TEXT NOT NULL,              -- for people
-    state               TEXT NOT NULL CHECK (state IN ('pending', 'active', 'revoked')),
+    state               TEXT NOT NULL
+                        CHECK (state IN ('pending', 'active', 'quarantined', 'revoked')),
     suite               INTEGER NOT NULL,
     era                 INTEGER NOT NULL,           -- the expected epoch
     step                INTEGER NOT NULL,
@@ -40,7 +42,7 @@ CREATE INDEX pending_by_chip ON device (chip) WHERE state = 'pending';
 
 CREATE UNIQUE INDEX device_by_key ON device (key_check);
 
--- Who was revoked, in this order: a running hub looks for what came after the last one it saw.
+-- Who was revoked or quarantined, in this order: a running hub looks for what came after the last one it saw.
 CREATE TABLE revocation (
     id     INTEGER PRIMARY KEY,         -- at least its time, in microseconds since 1970
     device INTEGER NOT NULL REFERENCES device (id)
@@ -93,3 +95,26 @@ CREATE TABLE config (
     payload BLOB,                                   -- sealed; NULL once it is unset
     UNIQUE (device, path)
 ) STRICT;
+
+-- Who did what: an entry's hash covers it and the hash before (ledger.py).
+CREATE TABLE audit (
+    id      INTEGER PRIMARY KEY,        -- 1, 2, 3 ... without a gap
+    at      REAL NOT NULL,
+    who     TEXT NOT NULL,
+    action  TEXT NOT NULL,
+    subject TEXT NOT NULL,              -- a device's id, if it is about one
+    detail  TEXT NOT NULL,              -- JSON
+    hash    BLOB NOT NULL
+) STRICT;
+
+CREATE INDEX audit_by_subject ON audit (subject);
+
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit
+BEGIN
+    SELECT raise(ABORT, 'the audit log is only ever added to');
+END;
+
+CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
+BEGIN
+    SELECT raise(ABORT, 'the audit log is only ever added to');
+END;

@@ -7,26 +7,30 @@ Every write is one BEGIN IMMEDIATE transaction, synced to the disk before it ret
 
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from skerry_hub.errors import DuplicateDevice, StoreError
 from skerry_hub.store import (
+    Advance,
     Candidate,
     ConfigValue,
     Device,
     NewDevice,
     NewReading,
     Reading,
+    Sealed,
     Write,
     duplicate,
     named,
     replaces,
 )
 from skerry_hub.store.database import BUSY_S, edge, opened
+from skerry_hub.store.ledger import Entry
 from skerry_hub.store.moves import Moves
+from skerry_hub.store.operated import Ledger, Seals
 
 _KEYS = """
     SELECT id, name, suite, era, step, pid, chain, pending_pid, pending_key, era
@@ -76,6 +80,8 @@ class SqliteStore:
         self._path = path
         self._db = opened(path)
         self._moves = Moves(self._db)
+        self._ledger = Ledger(self._db)
+        self._seals = Seals(self._db)
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
@@ -116,6 +122,7 @@ class SqliteStore:
 
     def write(self, batch: Sequence[Write]) -> list[bool]:
         with self._writing():
+            self._seals.check([each.chain for each in batch if isinstance(each, Advance)])
             done = self._moves.write(batch)
         self._moves.committed()
         return done
@@ -127,6 +134,7 @@ class SqliteStore:
                 raise duplicate(holder)
             if device.key_check and self.of_key(device.key_check):
                 raise DuplicateDevice("another device has this very key: every one needs its own")
+            self._seals.check([device.chain])
             number = db.execute(
                 "INSERT INTO device (name, label, state, suite, era, step, pid, chain,"
                 " fingerprint, enrolled_at, chip, board, tags, key_check)"
@@ -136,7 +144,9 @@ class SqliteStore:
                  device.board, device.tags, device.key_check),
             ).lastrowid or 0  # fmt: skip
             self._moves.add_coming(number, coming)
-            self._moves.found_by(device.pid, number)
+            self._moves.found_by([device.pid], number)
+            said = {"fingerprint": device.fingerprint, "state": device.state}
+            self._ledger.note("enrol", device.name, said)
         self._moves.committed()
         return number
 
@@ -163,6 +173,7 @@ class SqliteStore:
             db.execute(
                 "UPDATE device SET chip = ?, board = ? WHERE id = ?", (chip, board, device.id)
             )
+            self._ledger.note("describe", name, {"chip": chip, "board": board})
 
     def activate(self, name: str) -> bool:
         with self._writing() as db:
@@ -175,21 +186,27 @@ class SqliteStore:
                 moved = device.id, former.id
                 self._hand_over_readings(*moved)
                 db.execute("UPDATE config SET device = ? WHERE device = ?", moved)
-                self._revoke(former.id)
+                self._revoke(former, replaced_by=device.fingerprint)
                 db.execute(
                     "UPDATE device SET name = ? WHERE id = ?", (f"{final}~{former.id}", former.id)
                 )
             for holder in self.of_chip(device.chip or ""):
                 if holder.state == "active":  # its board is another device now
-                    self._revoke(holder.id)
+                    self._revoke(holder, replaced_by=device.fingerprint)
             db.execute(
                 "UPDATE device SET state = 'active', name = ? WHERE id = ?", (final, device.id)
             )
-            ((pid,),) = db.execute("SELECT pid FROM device WHERE id = ?", (device.id,))
-            self._moves.found_by(pid, device.id)
+            self._is_found(device.id)
+            self._ledger.note("activate", final, {"fingerprint": device.fingerprint})
         self._moves.committed()
         self.scrub()
         return True
+
+    def _is_found(self, device: int) -> None:
+        """Let a device be found by the pseudonyms of its row."""
+        sql = "SELECT pid, pending_pid FROM device WHERE id = ?"
+        pids = self._db.execute(sql, (device,)).fetchone()
+        self._moves.found_by([pid for pid in pids if pid is not None], device)
 
     def _hand_over_readings(self, device: int, former: int) -> None:
         """Give all readings of a device to one that has none."""
@@ -209,6 +226,7 @@ class SqliteStore:
             if device.state == "pending":
                 db.execute("DELETE FROM coming WHERE device = ?", (device.id,))
                 db.execute("DELETE FROM device WHERE id = ?", (device.id,))
+                self._ledger.note("discard", name, {"fingerprint": device.fingerprint})
         self.scrub()
 
     def device(self, name: str) -> Device | None:
@@ -222,20 +240,55 @@ class SqliteStore:
             device = named(self, name)
             if device.state == "revoked":
                 return False
-            self._revoke(device.id)
+            self._revoke(device)
         self.scrub()
         return True
 
-    def _revoke(self, device: int) -> None:
+    def _revoke(self, device: Device, **why: object) -> None:
         self._db.execute(
             "UPDATE device SET state = 'revoked', pid = x'', chain = x'', pending_pid = NULL,"
             " pending_key = NULL WHERE id = ?",
-            (device,),
+            (device.id,),
         )
-        self._db.execute("DELETE FROM coming WHERE device = ?", (device,))
-        self._db.execute("DELETE FROM address WHERE device = ?", (device,))
-        self._db.execute("DELETE FROM config WHERE device = ?", (device,))
+        self._db.execute("DELETE FROM coming WHERE device = ?", (device.id,))
+        self._db.execute("DELETE FROM address WHERE device = ?", (device.id,))
+        self._db.execute("DELETE FROM config WHERE device = ?", (device.id,))
+        self._cut_off(device.id)
+        self._ledger.note("revoke", device.name, {"fingerprint": device.fingerprint, **why})
+
+    def _cut_off(self, device: int) -> None:
+        """Have running hubs end a device's sessions."""
         self._db.execute(_NOTE_REVOCATION, (time.time_ns() // 1000, device))
+
+    def quarantine(self, name: str, reason: str) -> bool:
+        with self._writing() as db:
+            device = named(self, name)
+            if device.state != "active":
+                return False
+            db.execute("UPDATE device SET state = 'quarantined' WHERE id = ?", (device.id,))
+            self._cut_off(device.id)
+            self._ledger.note("quarantine", name, {"reason": reason})
+        return True
+
+    def release(self, name: str) -> bool:
+        with self._writing() as db:
+            device = named(self, name)
+            if device.state != "quarantined":
+                return False
+            for holder in self.of_chip(device.chip or ""):
+                if holder.state == "active":
+                    raise DuplicateDevice(f"its board is {holder.name} now: revoke one of them")
+            db.execute("UPDATE device SET state = 'active' WHERE id = ?", (device.id,))
+            self._is_found(device.id)
+            self._ledger.note("release", name, {})
+        self._moves.committed()
+        return True
+
+    def set_tags(self, name: str, tags: str) -> None:
+        with self._writing() as db:
+            device = named(self, name)
+            db.execute("UPDATE device SET tags = ? WHERE id = ?", (tags, device.id))
+            self._ledger.note("tag", name, {"before": device.tags, "after": tags})
 
     def revoked_after(self, number: int) -> list[tuple[int, int]]:
         return self._read("SELECT id, device FROM revocation WHERE id > ? ORDER BY id", number)
@@ -283,11 +336,15 @@ class SqliteStore:
         self, device: int, path: str, format: int | None, payload: bytes | None
     ) -> None:
         with self._writing() as db:
-            db.execute(
+            self._seals.check([payload] if payload is not None else [])
+            done = db.execute(
                 "INSERT OR REPLACE INTO config (device, path, format, payload)"
                 " SELECT id, ?, ?, ? FROM device WHERE id = ? AND state = 'active'",
                 (path, format, payload, device),
-            )
+            ).rowcount
+            if done:
+                ((name,),) = db.execute("SELECT name FROM device WHERE id = ?", (device,))
+                self._ledger.note("set" if payload is not None else "unset", name, {"path": path})
 
     def config(self, device: int, path: str | None = None) -> list[ConfigValue]:
         rows = self._read(
@@ -319,6 +376,42 @@ class SqliteStore:
 
     def _put(self, key: str, value: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def note(self, action: str, subject: str = "", detail: Mapping[str, object] = {}) -> None:
+        with self._writing():
+            self._ledger.note(action, subject, detail)
+
+    def audit_after(
+        self, number: int, limit: int = 1000, subject: str | None = None
+    ) -> list[Entry]:
+        with edge(self._path):
+            return self._ledger.after(number, limit, subject)
+
+    def last_audit(self) -> Entry | None:
+        with edge(self._path):
+            return self._ledger.last()
+
+    def sealed_before(self, number: int, limit: int) -> list[Sealed]:
+        with edge(self._path):
+            return self._seals.before(number, limit)
+
+    def reseal(self, values: Sequence[tuple[Sealed, bytes]]) -> None:
+        with self._writing():
+            self._seals.reseal(values)
+
+    def change_keys(self, values: Mapping[str, bytes | None], detail: str) -> bool:
+        with self._writing() as db:
+            row_key = values.get("row_key") or self.get("row_key") or b""
+            ends = values.get("next_row_key", b"") is None
+            if ends and self._seals.before(row_key[0], 1):
+                return False
+            for key, value in values.items():
+                db.execute("DELETE FROM meta WHERE key = ?", (key,))
+                if value is not None:
+                    self._put(key, value)
+            self._ledger.note("keys", "", {"step": detail})
+        self.scrub()
+        return True
 
     def check(self) -> str:
         found = self._read("PRAGMA integrity_check(1)")[0][0]
