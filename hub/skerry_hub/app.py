@@ -15,7 +15,7 @@ from skerry_hub.config import Config
 from skerry_hub.control import Control
 from skerry_hub.devices import Devices
 from skerry_hub.endpoints import Endpoint
-from skerry_hub.errors import StoreError
+from skerry_hub.errors import HubError, StoreError
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.orders import Orders
@@ -37,6 +37,7 @@ class Running:
     def __init__(self, hub: enrolment.Hub, listen: list[Endpoint]) -> None:
         """Bind the sockets; raise HubError if that cannot be."""
         self.id = hub.id
+        self._hub = hub
         self.started = time.time()
         self._store = hub.store
         self.sessions = Sessions()
@@ -46,6 +47,7 @@ class Running:
         self._sockets = Sockets(listen, self._receive)
         self._pokes = Pokes(hub.store, hub.vault, self.sessions, self._sockets.path_to)
         self._tasks: list[asyncio.Task[None]] = []
+        self._loading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Running":
         self._bridge = Bridge(self.site)
@@ -64,7 +66,7 @@ class Running:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._tasks:
+        for task in [*self._tasks, *([self._loading] if self._loading else [])]:
             task.cancel()
         self._sockets.stop()
         self.sessions.clear()
@@ -104,7 +106,21 @@ class Running:
             if self.sessions.drop(device):
                 log.info("device %d was revoked: its session ended", device)
         self._configured.look()
+        if self._hub.lacks_keys() and (self._loading is None or self._loading.done()):
+            self._loading = asyncio.create_task(self._load_keys())
         self._seen = changes
+
+    async def _load_keys(self) -> None:
+        try:
+            await self.take_keys()
+        except HubError as error:
+            log.error("%s", error)
+            await asyncio.sleep(_SCRUB_S)
+            self._seen = -1  # try again
+
+    async def take_keys(self, _: object = None) -> None:
+        """Take the row key of a rotation; where it comes from may be slow, and holds nobody up."""
+        self._hub.load_keys(await asyncio.to_thread(self._hub.kek.read))
 
     def _scrub(self) -> None:
         self._pokes.write_down()
@@ -117,7 +133,8 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Running(hub, config.listen) as running:
-        control = Control(config.control, Orders(running.devices).handlers)
+        handlers = {**Orders(running.devices).handlers, "keys": running.take_keys}
+        control = Control(config.control, handlers)
         await control.start()
         watched = config.monitoring and await monitoring.serve(config.monitoring, running)
         await apps.begin(config.app, running.site, running.devices)

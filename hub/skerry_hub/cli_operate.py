@@ -4,13 +4,19 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from skerry_hub import audit
+from skerry_hub import audit, enrolment, rotation
 from skerry_hub.config import Config
+from skerry_hub.errors import ControlError, HubError
+from skerry_hub.keysource import KeySource
 from skerry_hub.store.ledger import Entry
 from skerry_hub.store.sqlite import SqliteStore
+
+_KEYS_WITHIN_S = 90.0  # somebody may have to type a passphrase for the hub
 
 
 def tell(config: Config, said: Mapping[str, object]) -> None:
@@ -52,6 +58,30 @@ def _line(entry: Entry) -> str:
     return f"{entry.id:6}  {at}  {entry.who}  {entry.action}  {entry.subject}  {said}".rstrip()
 
 
+def _rotate_key(config: Config, args: argparse.Namespace) -> int:
+    said = [KeySource(kind, getattr(args, f"to_{kind}")) for kind in ("file", "command", "pkcs11")
+            if getattr(args, f"to_{kind}")]  # fmt: skip
+    if len(said) > 1:
+        raise HubError("name one new key")
+    if args.to_file:
+        said = [KeySource("file", str(Path(args.to_file).absolute()))]
+    with enrolment.opened(config) as hub:
+        done = rotation.rotate(hub, said[0] if said else None, partial(_tell_hub, config))
+    tell(config, vars(done))
+    if not done.finished and not config.json:
+        print(f"Now name {done.kek} in the settings as kek_{said[0].kind}, run skerry rotate-key")
+        print("once more, restart the hub, and destroy the old key.")
+    return 0
+
+
+def _tell_hub(config: Config) -> None:
+    """Have a running hub take the new row key; it does so by itself a little later."""
+    from skerry_hub.control import ask
+
+    with suppress(ControlError):
+        ask(config.control, {"do": "keys"}, _KEYS_WITHIN_S)
+
+
 def add(command: Any) -> None:
     """Add the commands; `command(name, call, summary)` returns a parser."""
     log = command("audit", _audit, "Print the audit log, or verify that it is whole.")
@@ -59,3 +89,10 @@ def add(command: Any) -> None:
     log.add_argument("--head", metavar="N:HASH", help="verify that the log holds a kept head")
     log.add_argument("--device", metavar="NAME", help="entries about one device")
     log.add_argument("--after", type=int, default=0, metavar="N", help="behind this entry")
+
+    turned = command("rotate-key", _rotate_key, "Exchange the keys that the database is under.")
+    turned.add_argument("--to-file", metavar="FILE", help="a new KEK instead of a made-up one")
+    turned.add_argument(
+        "--to-command", metavar="COMMAND", help="a program that prints the new KEK"
+    )
+    turned.add_argument("--to-pkcs11", metavar="URI", help="a key in a token: skerry config")

@@ -56,9 +56,15 @@ class Hub:
     bundles: Path
     kek: KeySource
 
-    def load_keys(self) -> None:
+    def load_keys(self, kek: bytes) -> None:
         """Take the row keys that the store has now; raise VaultError or StoreError."""
-        self.vault.load(self.kek.read(), *row_keys(self.store))
+        self.vault.load(kek, *row_keys(self.store))
+
+    def lacks_keys(self) -> bool:
+        """Tell whether the store has a row key that the vault has not; forget those of before."""
+        numbers = {each[0] for each in row_keys(self.store)}
+        self.vault.keep(numbers)
+        return not numbers <= self.vault.numbers
 
     def close(self) -> None:
         """Close the store."""
@@ -93,13 +99,13 @@ def init(config: Config, hub: str | None = None) -> str:
     """
     hub = _checked(hub) if hub else _random_name("h-")
     config.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _locked(config.data):
+    with locked(config.data):
         _refuse_what_is_there(config)
         config.data.chmod(0o700)
         _keep_from_git(config.data)
         kek = _kek(config.kek.path) if config.kek.path else config.kek.read()
         create(config.database, {"hub": hub.encode(), "row_key": new_row_key(kek, hub)})
-        _sync(config.data)
+        synced(config.data)
     return hub
 
 
@@ -126,7 +132,7 @@ def _kek(path: Path) -> bytes:
     if path.exists():
         return read_kek(path)
     kek = create_kek(path)
-    _sync(path.parent)
+    synced(path.parent)
     return kek
 
 
@@ -269,7 +275,7 @@ def check_bundle(folder: Path, hub_id: str) -> Bundle:
 def _bundles(hub: Hub) -> Iterator[dict[str, Enrolled]]:
     """Hold the folder of bundles for oneself; give what earlier enrolments left to finish."""
     hub.bundles.mkdir(mode=0o700, exist_ok=True)
-    with _locked(hub.bundles):
+    with locked(hub.bundles):
         _keep_from_git(hub.bundles)
         left = [_finish(hub, each) for each in list(hub.bundles.glob(_UNFINISHED + "*"))]
         yield {each.name: each for each in left if each is not None}
@@ -296,7 +302,7 @@ def _write_bundle(folder: Path, bundle: Bundle, chain: Chain) -> Path:
     folder.mkdir(mode=0o700)
     for name, content in bundle_files(bundle, chain).items():
         write_private(folder / name, content)
-    _sync(folder)
+    synced(folder)
     return folder
 
 
@@ -319,11 +325,11 @@ def description(bundle: Bundle) -> bytes:
 
 def _put_in_place(unfinished: Path, place: Path) -> None:
     unfinished.rename(place)
-    _sync(place.parent)
+    synced(place.parent)
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Take turns with other processes that ask; a killed one holds nothing up."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -337,7 +343,8 @@ def _keep_from_git(folder: Path) -> None:
     (folder / ".gitignore").write_text("*\n")
 
 
-def _sync(folder: Path) -> None:
+def synced(folder: Path) -> None:
+    """Make durable which files are in a folder."""
     file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(file)

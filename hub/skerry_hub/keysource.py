@@ -10,6 +10,7 @@ import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from skerry_hub.errors import VaultError
@@ -70,7 +71,7 @@ def _from_token(uri: str) -> bytes:
     try:
         library = pkcs11.lib(module)
         with library.get_token(token_label=token).open(user_pin=pin) as session:
-            key = session.get_key(object_class=pkcs11.ObjectClass.SECRET_KEY, label=label)
+            key: Any = session.get_key(object_class=pkcs11.ObjectClass.SECRET_KEY, label=label)
             return bytes(key.sign(_INPUT, mechanism=pkcs11.Mechanism.SHA256_HMAC))
     except (pkcs11.PKCS11Error, RuntimeError, OSError) as error:
         raise VaultError(

@@ -62,9 +62,18 @@ class Vault:
                 f"the key-encryption key is not the one of hub {self._hub}: put the right file in"
                 " place or name it in SKERRY_KEK_FILE"
             )
-        self.number = found[-1][0]
         self._ciphers = dict(found)
-        self._mark, self._cipher = bytes((self.number,)), found[-1][1]
+        self._mark, self._cipher = bytes((found[-1][0],)), found[-1][1]
+
+    @property
+    def numbers(self) -> set[int]:
+        """The numbers of the row keys here."""
+        return set(self._ciphers)
+
+    def keep(self, numbers: set[int]) -> None:
+        """Forget all row keys but these, and what is sealed under."""
+        for number in self.numbers - numbers - {self._mark[0]}:
+            del self._ciphers[number]
 
     def seal(self, purpose: bytes, device_id: bytes, plaintext: bytes) -> bytes:
         """Return the plaintext sealed for one column of one device; 17 bytes longer."""
@@ -103,9 +112,9 @@ class Vault:
             return None
         return self._check.encrypt(master_key, [b"key check"])[:_TAG_LENGTH]
 
-    def rewrapped(self, kek: bytes) -> bytes:
+    def following_row_key(self, kek: bytes) -> bytes:
         """Return a new row key under this KEK, with the number behind the newest one here."""
-        return new_row_key(kek, self._hub, (self.number + 1) % 256)
+        return new_row_key(kek, self._hub, (self._mark[0] + 1) % 256)
 
 
 def wrap_as(kek: bytes, other: bytes, hub: str, wrapped: bytes) -> bytes:
