@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from skerry_hub import audit, enrolment, rotation
+from skerry_hub import audit, backup, enrolment, rotation
 from skerry_hub.config import Config
 from skerry_hub.errors import ControlError, HubError
 from skerry_hub.keysource import KeySource
@@ -82,6 +82,31 @@ def _tell_hub(config: Config) -> None:
         ask(config.control, {"do": "keys"}, _KEYS_WITHIN_S)
 
 
+def _backup(config: Config, args: argparse.Namespace) -> int:
+    with opened(config) as store:
+        done = backup.backup(store, Path(args.file).absolute())
+    tell(config, vars(done))
+    return 0
+
+
+def _restore(config: Config, args: argparse.Namespace) -> int:
+    from skerry_hub import restoring  # asyncio, beside it, takes long to import
+
+    call = restoring.check if args.check else restoring.restore
+    listed = Path(args.revocations) if args.revocations else None
+    done = call(config, Path(args.file).absolute(), listed)
+    said = vars(done)
+    if not config.json:
+        made_at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(done.made_at))
+        said = {**{key.replace("_", " "): value for key, value in said.items()},
+                "made at": made_at}  # fmt: skip
+    tell(config, said)
+    if not config.json and not done.compared:
+        print("The present database cannot be read: compare with a list of devices, and name a")
+        print("revocation list with --revocations, or who was revoked since is back.")
+    return 0
+
+
 def add(command: Any) -> None:
     """Add the commands; `command(name, call, summary)` returns a parser."""
     log = command("audit", _audit, "Print the audit log, or verify that it is whole.")
@@ -96,3 +121,10 @@ def add(command: Any) -> None:
         "--to-command", metavar="COMMAND", help="a program that prints the new KEK"
     )
     turned.add_argument("--to-pkcs11", metavar="URI", help="a key in a token: skerry config")
+
+    kept = command("backup", _backup, "Copy the database to a file, while the hub runs.")
+    kept.add_argument("file", metavar="FILE", help="a new file")
+    back = command("restore", _restore, "Put a backup in the database's place.")
+    back.add_argument("file", metavar="FILE", help="what skerry backup wrote")
+    back.add_argument("--check", action="store_true", help="only tell what it would do")
+    back.add_argument("--revocations", metavar="FILE", help="lines of skerry audit --json")

@@ -30,7 +30,7 @@ class Control:
 
     async def start(self) -> None:
         """Listen; raise ControlError if another hub does."""
-        if _alive(self._path):
+        if alive(self._path):
             raise ControlError(f"another hub runs on {self._path.parent}: end that one first")
         self._path.unlink(missing_ok=True)
         before = os.umask(0o177)
@@ -124,7 +124,8 @@ def _connected(path: Path) -> socket.socket:
     return calling
 
 
-def _alive(path: Path) -> bool:
+def alive(path: Path) -> bool:
+    """Tell whether a hub listens there."""
     try:
         _connected(path).close()
     except OSError:

@@ -102,7 +102,7 @@ def init(config: Config, hub: str | None = None) -> str:
     with locked(config.data):
         _refuse_what_is_there(config)
         config.data.chmod(0o700)
-        _keep_from_git(config.data)
+        keep_from_git(config.data)
         kek = _kek(config.kek.path) if config.kek.path else config.kek.read()
         create(config.database, {"hub": hub.encode(), "row_key": new_row_key(kek, hub)})
         synced(config.data)
@@ -276,7 +276,7 @@ def _bundles(hub: Hub) -> Iterator[dict[str, Enrolled]]:
     """Hold the folder of bundles for oneself; give what earlier enrolments left to finish."""
     hub.bundles.mkdir(mode=0o700, exist_ok=True)
     with locked(hub.bundles):
-        _keep_from_git(hub.bundles)
+        keep_from_git(hub.bundles)
         left = [_finish(hub, each) for each in list(hub.bundles.glob(_UNFINISHED + "*"))]
         yield {each.name: each for each in left if each is not None}
 
@@ -339,7 +339,8 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
-def _keep_from_git(folder: Path) -> None:
+def keep_from_git(folder: Path) -> None:
+    """Have git take nothing of a folder."""
     (folder / ".gitignore").write_text("*\n")
 
 

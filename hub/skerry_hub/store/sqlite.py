@@ -8,7 +8,7 @@ Every write is one BEGIN IMMEDIATE transaction, synced to the disk before it ret
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -412,6 +412,11 @@ class SqliteStore:
             self._ledger.note("keys", "", {"step": detail})
         self.scrub()
         return True
+
+    def copy_to(self, path: Path) -> None:
+        """Copy all that is committed to a database file, while others go on to write."""
+        with edge(self._path), closing(sqlite3.connect(path)) as copy:
+            self._db.backup(copy)
 
     def check(self) -> str:
         found = self._read("PRAGMA integrity_check(1)")[0][0]
