@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
+from skerry.chain import Chain
 from skerry_hub import apps, enrolment, logs, monitoring
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
 from skerry_hub.control import Control
-from skerry_hub.devices import Devices
+from skerry_hub.devices import Devices, Guarded
 from skerry_hub.endpoints import Endpoint
 from skerry_hub.errors import HubError, StoreError
 from skerry_hub.front import Front
@@ -22,6 +24,7 @@ from skerry_hub.orders import Orders
 from skerry_hub.pokes import Pokes
 from skerry_hub.resources import Configured, site
 from skerry_hub.sessions import Sessions
+from skerry_hub.store import named
 from skerry_hub.store.ledger import acting_as
 from skerry_hub.udp import Datagram, Sockets
 
@@ -87,6 +90,25 @@ class Running:
     def _receive(self, batch: list[Datagram]) -> None:
         self.front.receive(batch)
 
+    async def seen(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Return what explain.py asks about a device; raise UnknownDevice or VaultError."""
+        name = str(said["device"])
+        known, live = self._store.keys(name), self.sessions.of(name)
+        failures = []
+        if known is not None and known.chain:
+            chain = self._hub.vault.open(b"chain", name.encode(), known.chain)
+            failures = self.handshakes.failures.about(known, Chain.unpack(chain))
+        session = None
+        if live is not None and live.path is not None:
+            session = {
+                "fingerprint": live.session.fingerprint,
+                "heard_s": time.monotonic() - live.heard_at,
+                "address": str(live.path.address[0]),
+            }
+        noted = self._store.address(named(self._store, name).id)
+        address = json.loads(noted)[0] if noted else None
+        return {"session": session, "failures": failures, "address": address}
+
     async def _every(self, pause: float, step: Callable[[], object]) -> None:
         """Do something now and then, also after the store failed at it."""
         while True:
@@ -104,7 +126,7 @@ class Running:
         for number, device in self._store.revoked_after(self._revocation):
             self._revocation = number
             if self.sessions.drop(device):
-                log.info("device %d was revoked: its session ended", device)
+                log.info("device %d was revoked or quarantined: its session ended", device)
         self._configured.look()
         if self._hub.lacks_keys() and (self._loading is None or self._loading.done()):
             self._loading = asyncio.create_task(self._load_keys())
@@ -133,11 +155,14 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with Running(hub, config.listen) as running:
-        handlers = {**Orders(running.devices).handlers, "keys": running.take_keys}
+        running.handshakes.failures.quarantine = config.clones == "quarantine"
+        orders = Orders(running.devices).handlers
+        handlers = {**orders, "keys": running.take_keys, "explain": running.seen}
         control = Control(config.control, handlers)
         await control.start()
         watched = config.monitoring and await monitoring.serve(config.monitoring, running)
-        await apps.begin(config.app, running.site, running.devices)
+        running.devices.guard = hub.store
+        await apps.begin(config.app, running.site, Guarded(running.devices, hub.store))
         if config.json:
             print(json.dumps({"hub": hub.id, "listening": running.addresses}), flush=True)
         else:

@@ -8,11 +8,11 @@ from typing import Any
 
 from aiocoap import resource
 
-from skerry_hub.devices import Devices
+from skerry_hub.devices import Guarded
 from skerry_hub.errors import ConfigError
 
 
-async def begin(name: str | None, site: resource.Site, devices: Devices) -> None:
+async def begin(name: str | None, site: resource.Site, devices: Guarded) -> None:
     """Call the user's function with the site and the devices; raise ConfigError."""
     if name is None:
         return

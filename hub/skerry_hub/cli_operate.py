@@ -9,13 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from skerry_hub import audit, backup, enrolment, rotation
+from skerry_hub import audit, backup, enrolment, policy, rotation
 from skerry_hub.config import Config
 from skerry_hub.errors import ControlError, HubError
 from skerry_hub.keysource import KeySource
+from skerry_hub.store import named
 from skerry_hub.store.ledger import Entry
 from skerry_hub.store.sqlite import SqliteStore
 
+_EXPLAIN_WITHIN_S = 10.0
 _KEYS_WITHIN_S = 90.0  # somebody may have to type a passphrase for the hub
 
 
@@ -107,6 +109,76 @@ def _restore(config: Config, args: argparse.Namespace) -> int:
     return 0
 
 
+def _explain(config: Config, args: argparse.Namespace) -> int:
+    from skerry_hub import explain
+    from skerry_hub.control import ask
+
+    seen = None
+    with suppress(ControlError):
+        seen = ask(config.control, {"do": "explain", "device": args.name}, _EXPLAIN_WITHIN_S)
+    with opened(config) as store:
+        found = explain.explain(store, args.name, seen)
+    if config.json:
+        print(json.dumps([vars(each) for each in found]))
+        return 0
+    for each in found:
+        print(f"{args.name} {each.text}.")
+        if each.remedy:
+            print(f"    {each.remedy}")
+    return 0
+
+
+def _quarantine(config: Config, args: argparse.Namespace) -> int:
+    with opened(config) as store:
+        changed = store.quarantine(args.name, args.reason)
+        state = named(store, args.name).state
+    tell(config, {"name": args.name, "state": state, "changed": changed})
+    return 0 if state == "quarantined" else 1
+
+
+def _release(config: Config, args: argparse.Namespace) -> int:
+    with opened(config) as store:
+        changed = store.release(args.name)
+        state = named(store, args.name).state
+    tell(config, {"name": args.name, "state": state, "changed": changed})
+    return 0 if state == "active" else 1
+
+
+def _undelete(config: Config, args: argparse.Namespace) -> int:
+    with enrolment.opened(config) as hub:
+        done = enrolment.undelete(hub, args.name, config.advertised)
+    tell(config, {"name": done.name, "fingerprint": done.fingerprint,
+                  "bundle": str(done.bundle_path)})  # fmt: skip
+    if not config.json:
+        print("Its former key is erased for good: copy this bundle to the board.")
+    return 0
+
+
+def _tag(config: Config, args: argparse.Namespace) -> int:
+    tags = " ".join(args.tag)
+    if not tags.isprintable() or any(len(each.split()) != 1 for each in args.tag):
+        raise HubError("a tag is one word of printable characters")
+    with opened(config) as store:
+        if args.tag or args.none:
+            store.set_tags(args.name, tags)
+        tell(config, {"name": args.name, "tags": named(store, args.name).tags})
+    return 0
+
+
+def _policy(config: Config, args: argparse.Namespace) -> int:
+    with opened(config) as store:
+        if args.may:
+            policy.check_devices(store, *args.may)
+        if args.set:
+            policy.put(store, policy.parse(Path(args.set).read_text()))
+        made = [str(each) for each in policy.rules(store)]
+    if config.json:
+        print(json.dumps({"rules": made}))
+    elif not args.may:
+        print("\n".join(made) or "No rules: everybody may talk to everybody.")
+    return 0
+
+
 def add(command: Any) -> None:
     """Add the commands; `command(name, call, summary)` returns a parser."""
     log = command("audit", _audit, "Print the audit log, or verify that it is whole.")
@@ -128,3 +200,25 @@ def add(command: Any) -> None:
     back.add_argument("file", metavar="FILE", help="what skerry backup wrote")
     back.add_argument("--check", action="store_true", help="only tell what it would do")
     back.add_argument("--revocations", metavar="FILE", help="lines of skerry audit --json")
+    _add_devices(command)
+
+
+def _add_devices(command: Any) -> None:
+    why = command("explain", _explain, "Tell why nothing arrives from a device, and what to do.")
+    why.add_argument("name")
+    held = command("quarantine", _quarantine, "Cut a device off and keep its keys.")
+    held.add_argument("name")
+    held.add_argument("--reason", default="", help="for the audit log")
+    command("release", _release, "Let a device out of quarantine.").add_argument("name")
+    anew = command("undelete", _undelete, "Give a revoked device a new key under its id.")
+    anew.add_argument("name")
+    anew.add_argument("--address", metavar="HOST:PORT", help="where the device finds the hub")
+    tagged = command("tag", _tag, "Set a device's tags, or print them.")
+    tagged.add_argument("name")
+    tagged.add_argument("tag", nargs="*", metavar="TAG")
+    tagged.add_argument("--none", action="store_true", help="take them all away")
+    rules = command("policy", _policy, "Print, set or ask who may talk to whom, by tags.")
+    rules.add_argument("--set", metavar="FILE", help="lines of TAG -> TAG; replaces all rules")
+    rules.add_argument(
+        "--may", nargs=2, metavar=("NAME", "NAME"), help="may one talk to the other"
+    )

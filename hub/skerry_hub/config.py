@@ -25,6 +25,7 @@ class Config:
     log_level: str = "info"
     file: Path | None = None
     app: str | None = None
+    clones: str = "report"
 
     @staticmethod
     def of(
@@ -51,6 +52,7 @@ class Config:
             log_level=values["log_level"],
             file=path,
             app=values["app"],
+            clones=values["clones"],
         )
 
     @property
@@ -85,7 +87,7 @@ class Config:
     def explained(self) -> str:
         """Return a settings file that says what holds now, every setting explained."""
         values = {name: getattr(self, name, None) for name in ("data", "listen", "address",
-                  "app", "monitoring", "log_format", "log_level")}  # fmt: skip
+                  "app", "clones", "monitoring", "log_format", "log_level")}  # fmt: skip
         default = KeySource("file", str(self.data / "kek"))
         values |= {f"kek_{kind}": None for kind in ("file", "command", "pkcs11")}
         if self.kek != default:

@@ -16,6 +16,7 @@ from aiocoap import error, interfaces
 from aiocoap.message import UndecidedRemote
 from aiocoap.pipe import Pipe
 
+from skerry_hub import policy
 from skerry_hub.bounds import ASKED
 from skerry_hub.bridge import Bridge
 from skerry_hub.endpoint import SessionEnded
@@ -23,6 +24,7 @@ from skerry_hub.errors import DeviceBusy, DeviceError, DeviceSilent, HubError
 from skerry_hub.pokes import Pokes
 from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live, Sessions
+from skerry_hub.store import Store
 
 TIMEOUT_S = 60.0
 _POKE_AGAIN_S = 2.0  # doubled each time: a poke is not acknowledged
@@ -41,6 +43,7 @@ class Devices:
         self._bridge = bridge
         self._pokes = pokes
         self._waiting: dict[str, set[asyncio.Future[Live]]] = {}
+        self.guard: Store | None = None  # whose policy aiocoap's own way is under
         sessions.listener = self
         bridge.context.request_interfaces.insert(0, _Route(self, bridge))
 
@@ -139,7 +142,33 @@ class Devices:
         try:
             self._pokes.send(live.name)
         except HubError as problem:
-            log.error("%s: its session is due to be replaced: %s", live.name, problem)
+            log.error(
+                "its session is due to be replaced: %s", problem, extra={"device": live.name}
+            )
+
+
+class Guarded:
+    """The devices as an application sees them: it reaches those that the policy lets it."""
+
+    def __init__(self, devices: Devices, store: Store) -> None:
+        self._devices = devices
+        self._store = store
+
+    async def request(
+        self, name: str, message: aiocoap.Message, within: float = TIMEOUT_S
+    ) -> aiocoap.Message:
+        """Do what `Devices.request` does; raise NotAllowed as well."""
+        policy.check(self._store, [policy.APP], name)
+        return await self._devices.request(name, message, within)
+
+    def poke(self, name: str) -> str:
+        """Do what `Devices.poke` does; raise NotAllowed as well."""
+        policy.check(self._store, [policy.APP], name)
+        return self._devices.poke(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the ids of the devices in a session."""
+        return iter(self._devices)
 
 
 class _Route(interfaces.RequestInterface):  # type: ignore[misc]
@@ -153,6 +182,8 @@ class _Route(interfaces.RequestInterface):  # type: ignore[misc]
         """Find the device that a message is for (RequestInterface)."""
         remote = message.remote
         if isinstance(remote, UndecidedRemote) and remote.scheme == "coap":
+            if self._devices.guard is not None:
+                policy.check(self._devices.guard, [policy.APP], remote.hostinfo)
             async with asyncio.timeout(TIMEOUT_S):
                 message.remote = _remote(await self._devices.session(remote.hostinfo))
         return isinstance(message.remote, Remote) and message.remote.live is not None

@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skerry import provisioning, record, schedule
@@ -35,7 +35,7 @@ from skerry_hub.errors import (
     StoreError,
 )
 from skerry_hub.keysource import KeySource
-from skerry_hub.store import NewDevice, Store, duplicate
+from skerry_hub.store import NewDevice, Store, duplicate, named, replacement
 from skerry_hub.store.database import create
 from skerry_hub.store.sqlite import SqliteStore
 from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek, write_private
@@ -195,6 +195,31 @@ def enroll(
         hub.store.enroll(device, coming(chain))
         _put_in_place(unfinished, place)
     return Enrolled(name, label, device.fingerprint, place)
+
+
+def undelete(hub: Hub, name: str, address: Endpoint) -> Enrolled:
+    """Give a revoked device a new key under its id, with its label, tags, suite and readings.
+
+    Its old key was erased when it was revoked: the board needs the new bundle. Raises
+    UnknownDevice, HubError if it is not revoked, or BundleError.
+    """
+    with _bundles(hub):
+        former, row = named(hub.store, name), replacement(name)
+        if former.state != "revoked" or "~" in name:
+            raise HubError(f"{name} is {former.state}: only what was revoked gets a new key so")
+        if hub.store.device(row) is not None:  # cut off, or never flashed
+            hub.store.discard(row)
+        shred_bundle(hub, name)
+        made, chain = new_device(
+            hub, name, new_master_key(), label=former.label, suite=former.suite
+        )  # fmt: skip
+        bundle = Bundle(name, hub.id, address, former.suite, made.fingerprint)
+        unfinished = _write_bundle(hub.bundles / (_UNFINISHED + name), bundle, chain)
+        waiting = replace(made, name=row, state="pending", tags=former.tags)
+        hub.store.enroll(waiting, coming(chain))
+        hub.store.activate(row)
+        _put_in_place(unfinished, hub.bundles / name)
+    return Enrolled(name, former.label, made.fingerprint, hub.bundles / name)
 
 
 def new_device(

@@ -13,6 +13,7 @@ HubError
     BundleError         a provisioning bundle
     BoardError          a board: not found, silent, not fit, or not the one that is meant
     BadKey              a key that no device may have
+    NotAllowed          what the policy forbids
     DeviceError         a device that the hub asks something
         NoAddress           nobody knows where it is
         DeviceSilent        it does not answer
@@ -74,6 +75,10 @@ class BoardError(HubError):
 
 class BadKey(HubError):
     """A key is no secret of one device alone."""
+
+
+class NotAllowed(HubError):
+    """No rule of the policy allows it."""
 
 
 class DeviceError(HubError):

@@ -127,7 +127,9 @@ class Front:
         now = Round()
         late_attempts, late_requests = [], []
         for attempt, reply in zip(attempts, self._verify(attempts), strict=True):
-            if reply is not None and not now.take(self._handshake(reply, attempt[1])):
+            if reply is None:
+                self._unanswered(attempt)
+            elif not now.take(self._handshake(reply, attempt[1])):
                 late_attempts.append(attempt)
         for request in requests:
             step = self._open_reading(*request) or self._open(*request)
@@ -156,6 +158,13 @@ class Front:
         except StoreError as error:
             self._complain(error, len(attempts))
             return [None] * len(attempts)
+
+    def _unanswered(self, attempt: Attempt) -> None:
+        message_1, hop = attempt
+        try:
+            self._handshakes.failures.unanswered(message_1, hop.path)
+        except StoreError as error:
+            self._complain(error, 0)
 
     def _handshake(self, reply: Reply, hop: Hop) -> Step:
         def act() -> None:
@@ -190,6 +199,7 @@ class Front:
         candidates = self._sessions.find(kid or b"")
         if not candidates:
             self.counts["unknown session"] += 1
+            self._handshakes.failures.unknown_session(path)
             self._refuse(outer, path)  # RFC 8613 section 8.2: the device makes a new session
             return None
         opened = open_any(candidates, outer)
@@ -242,11 +252,11 @@ class Front:
         unnamed = self._news.refused
         if self._news.take():
             log.info(
-                "%s: session %s in epoch %d.%d%s",
-                live.name,
+                "session %s in epoch %d.%d%s",
                 live.session.fingerprint,
                 *live.epoch,
                 f", after {unnamed} others" if unnamed else "",
+                extra={"device": live.name},
             )
 
     def _poke_worn(self, seen: list[Live]) -> None:

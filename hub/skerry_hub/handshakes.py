@@ -21,6 +21,7 @@ from skerry.errors import Malformed, SkerryError
 from skerry.primitives import hmac_sha256
 from skerry_hub.bucket import Bucket
 from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.failures import Failures
 from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.sessions import Live, Sessions
 from skerry_hub.store import Advance, Candidate, Store
@@ -79,6 +80,7 @@ class Handshakes:
         self._sessions = sessions
         self._nonce_key = fresh_nonce_key(store.next_start())
         self._warnings = Bucket(_WARNINGS_PER_S)
+        self.failures = Failures(store, sessions)
         self.counts: Counter[str] = Counter()
 
     def verify(self, messages_1: Sequence[bytes]) -> list[Reply | None]:
@@ -123,7 +125,10 @@ class Handshakes:
             except VaultError:
                 self.counts["unreadable"] += 1
                 if self._warnings.take():
-                    log.error("%s: its stored key does not open: wrong row key", candidate.name)
+                    log.error(
+                        "its stored key does not open: wrong row key",
+                        extra={"device": candidate.name},
+                    )
             except SkerryError:
                 self.counts["bad tag"] += 1
             else:
@@ -136,6 +141,7 @@ class Handshakes:
         if write is not None:
             self._sessions.note(candidate.id, (write.era, write.step, False))
             if candidate.pid_era != candidate.era:
+                self.failures.recovered(candidate)
                 self._warn_of_recovery(write)
         self.counts["answered" if write is not None else "answered again"] += 1
         message_2, secret = verified.answer(self._nonce(reply.hello.pid), hub_time())
@@ -146,9 +152,10 @@ class Handshakes:
         self.counts["recovered"] += 1
         if self._warnings.take():
             log.warning(
-                "%s: recovered from epoch %d.%d into era %d (a hub restored, or a device write"
-                " lost, or a copy of the device)",
-                write.candidate.name, write.candidate.era, write.candidate.step, write.era,
+                "recovered from epoch %d.%d into era %d (losses, or a hub restored, or a device"
+                " write lost, or a copy of the device)",
+                write.candidate.era, write.candidate.step, write.era,
+                extra={"device": write.candidate.name},
             )  # fmt: skip
 
     def _known(self, candidate: Candidate, ctx: bytes) -> responder.Known:

@@ -62,8 +62,10 @@ class Weak(resource.Resource):  # type: ignore[misc]
 
     async def render_post(self, request: aiocoap.Message) -> aiocoap.Message:
         """Say so; the request confirms its session, as any first one does."""
-        name = request.remote.device
-        log.warning("%s: its random number generator is broken: replace this board", name)
+        log.warning(
+            "its random number generator is broken: replace this board",
+            extra={"device": request.remote.device},
+        )
         return aiocoap.Message(code=aiocoap.CHANGED)
 
 

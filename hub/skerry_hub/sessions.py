@@ -76,6 +76,7 @@ class Live:
         self.opened = time.monotonic()
         self.recent: OrderedDict[tuple[int, bytes, bytes], Exchange] = OrderedDict()
         self.path: Path | None = None  # of the newest request: where the device is
+        self.heard_at = 0.0  # when that came
         self.newest = -1  # Partial IV of that request
         self.failed = 0  # verifications
         self.poked = 0.0  # when it was last asked to make a new session
@@ -117,6 +118,7 @@ class Live:
         if number > self.newest:
             self.newest = number
             self.path = path
+            self.heard_at = time.monotonic()
 
     def is_at(self, path: Path) -> bool:
         """Tell whether that is where the device is."""

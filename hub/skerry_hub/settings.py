@@ -118,6 +118,11 @@ SETTINGS = (
         "greenhouse:add",
     ),
     Setting(
+        "clones", "report", _choice("report", "quarantine"), _quoted,
+        ("What to do when a device seems to have a copy: report it, or cut both off as well.",
+         "Somebody who can hold messages up and repeat them can make it seem so."),
+    ),
+    Setting(
         "monitoring", None, parse_reachable, _show_endpoint,
         ("Serve /health and /metrics over HTTP here, so that Prometheus can read it.",
          "Not on a public address: it tells how many devices there are. Default: nowhere."),

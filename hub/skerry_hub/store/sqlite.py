@@ -186,7 +186,8 @@ class SqliteStore:
                 moved = device.id, former.id
                 self._hand_over_readings(*moved)
                 db.execute("UPDATE config SET device = ? WHERE device = ?", moved)
-                self._revoke(former, replaced_by=device.fingerprint)
+                if former.state != "revoked":
+                    self._revoke(former, replaced_by=device.fingerprint)
                 db.execute(
                     "UPDATE device SET name = ? WHERE id = ?", (f"{final}~{former.id}", former.id)
                 )
