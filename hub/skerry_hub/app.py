@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from skerry.chain import Chain
-from skerry_hub import apps, enrolment, logs, monitoring
+from skerry_hub import apps, enrolment, logs, monitoring, supervised
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
 from skerry_hub.control import Control
@@ -59,7 +59,11 @@ class Running:
         self._sockets.start()
         self._seen = self._store.changes()
         self._revocation = self._store.last_revocation()
-        for pause, step in ((_WATCH_S, self._watch), (_SCRUB_S, self._scrub)):
+        steps = [(_WATCH_S, self._watch), (_SCRUB_S, self._scrub)]
+        watchdog = supervised.watchdog_s()
+        if watchdog is not None:
+            steps.append((watchdog, self._alive))
+        for pause, step in steps:
             self._tasks.append(asyncio.create_task(self._every(pause, step)))
         return self
 
@@ -144,6 +148,11 @@ class Running:
         """Take the row key of a rotation; where it comes from may be slow, and holds nobody up."""
         self._hub.load_keys(await asyncio.to_thread(self._hub.kek.read))
 
+    def _alive(self) -> None:
+        """Tell the watchdog: the loop turns, and the store answers."""
+        self.check()
+        supervised.tell("WATCHDOG=1")
+
     def _scrub(self) -> None:
         self._pokes.write_down()
         self._store.scrub()
@@ -168,7 +177,9 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
         else:
             where = ", ".join(f"{host} port {port}" for host, port in running.addresses)
             print(f"hub {hub.id} listens on {where}; Ctrl-C ends it", flush=True)
+        supervised.tell("READY=1")
         await stop.wait()
+        supervised.tell("STOPPING=1")
         await control.stop()
         if watched:
             await watched.cleanup()
