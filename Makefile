@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico test-flash mip test-peers fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults mip test-peers fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -60,6 +60,9 @@ test-peers: $(VENV)/test  ## against other people's CoAP and OSCORE: apt-get ins
 
 test-flash: $(VENV)/test  ## skerry flash: boards of the unix port and, after `make test-pico`, the Pico
 	$(BIN)/pytest tests/flash
+
+test-faults: $(VENV)/test  ## full, damaged and slow disks, wrong clocks; root, apt-get install faketime
+	$(BIN)/pytest tests/faults
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
 	$(BIN)/python -m skerry_hub.flash.mip build/mip

@@ -62,7 +62,7 @@ def explain(store: Store, name: str, seen: Mapping[str, Any] | None) -> list[Fin
     return found
 
 
-_NO_HUB = Finding("no hub", "no hub runs on this data folder", "skerry run")
+_NO_HUB = Finding("no hub", "no hub runs here, or it does not answer", "skerry run")
 
 
 def _stated(store: Store, device: Device) -> list[Finding]:
