@@ -60,6 +60,10 @@ def _coming(candidate: Candidate, chain: Chain) -> list[tuple[bytes, int]]:
     return [each for each in coming if each[1] > reach]
 
 
+def _look_up(search: Search, hellos: Iterable[responder.Hello | None]) -> Found:
+    return search({hello.pid for hello in hellos if hello is not None})
+
+
 class Reply(NamedTuple):
     """A message 1 that verified. `write` has to be done before it is answered, if there is one."""
 
@@ -86,11 +90,11 @@ class Handshakes:
     def verify(self, messages_1: Sequence[bytes]) -> list[Reply | None]:
         """Return for each message 1 what it leads to, or None to stay silent. Nothing changes."""
         hellos = [self._identify(each) for each in messages_1]
-        found = self._look_up(self._store.candidates, hellos)
+        found = _look_up(self._store.candidates, hellos)
         replies = [self._verify(hello, found) for hello in hellos]
         left = [None if reply else hello for hello, reply in zip(hellos, replies, strict=True)]
         if any(left):  # unknown, or of a device that recovers
-            coming = self._look_up(self._store.coming, left)
+            coming = _look_up(self._store.coming, left)
             replies = [old or self._verify(hello, coming)
                        for old, hello in zip(replies, left, strict=True)]  # fmt: skip
             self.counts["unknown"] += sum(
@@ -105,14 +109,6 @@ class Handshakes:
         except Malformed:
             self.counts["malformed"] += 1
             return None
-
-    def _look_up(self, search: Search, hellos: Iterable[responder.Hello | None]) -> Found:
-        """Find the candidates of all; if they show that the store went back, start afresh."""
-        found = search({hello.pid for hello in hellos if hello is not None})
-        for each in found.values():
-            for candidate in each:
-                self._guard_against_rollback(candidate)
-        return found
 
     def _verify(self, hello: responder.Hello | None, found: Found) -> Reply | None:
         """Find out which device made a message 1."""
@@ -132,6 +128,7 @@ class Handshakes:
             except SkerryError:
                 self.counts["bad tag"] += 1
             else:
+                self._guard_against_rollback(candidate)
                 return Reply(hello, candidate, verified, self._advance(candidate, verified))
         return None
 

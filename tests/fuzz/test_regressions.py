@@ -18,7 +18,9 @@ FOUND = [
     ("front_noise", "4002000191ff", "an OSCORE option of reserved bits"),
     ("front_inner", "0001b1ff", "the same Uri-Path, inside a session"),
     ("front_inner", "0002b1ffff3231", "the same Uri-Path with a payload, inside a session"),
-]
+    ("front_noise", "71022a4974b16bff119f921a9f724900001000000000011bd184feb2ab5766",
+     "a forged message 1 with a true pseudonym: the hub noted where its device stands"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("target", "data", "what"), FOUND, ids=lambda each: str(each)[:40])
