@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,11 +39,25 @@ def edge(path: Path) -> Iterator[None]:
 def _connect(path: Path) -> sqlite3.Connection:
     # mode=rw: a database that is not there is an error, not a new one.
     db = sqlite3.connect(f"{path.as_uri()}?mode=rw", BUSY_S, isolation_level=None, uri=True)
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON",
+    _journal(db)
+    for setting in ("synchronous = FULL", "secure_delete = ON",
                     "foreign_keys = ON", f"cache_size = -{_CACHE_KIB}",
                     f"wal_autocheckpoint = {_CHECKPOINT_PAGES}"):  # fmt: skip
         db.execute(f"PRAGMA {setting}")
     return db
+
+
+def _journal(db: sqlite3.Connection) -> None:
+    """Set the mode; SQLite itself does not wait for another process that does the same."""
+    end = time.monotonic() + BUSY_S
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def _version(db: sqlite3.Connection) -> int:
