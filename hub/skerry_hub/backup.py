@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skerry_hub import audit
-from skerry_hub.enrolment import synced
 from skerry_hub.errors import HubError
+from skerry_hub.files import synced, write_private
 from skerry_hub.store.database import edge
 from skerry_hub.store.sqlite import SqliteStore
 
@@ -39,7 +39,7 @@ def backup(store: SqliteStore, file: Path) -> Backup:
         raise HubError(f"{file} is there: name a new file")
     part = file.with_name(file.name + ".part")
     part.unlink(missing_ok=True)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    write_private(part, b"")
     try:
         head = audit.head_of(store.last_audit())
         store.copy_to(part)

@@ -8,22 +8,22 @@ The master key K0 exists in the memory of one call. What is stored, here and in 
 one-way images: the chain at its first epoch.
 """
 
-import fcntl
-import json
 import os
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from skerry import provisioning, record, schedule
+from skerry import provisioning, schedule
 from skerry.chain import MAX_ERA, Chain
 from skerry.primitives import hmac_sha256
 from skerry.responder import RECOVERY_ERAS
+from skerry_hub import bundles
+from skerry_hub.bundles import Bundle
 from skerry_hub.config import Config
 from skerry_hub.endpoints import Endpoint
 from skerry_hub.errors import (
@@ -34,11 +34,12 @@ from skerry_hub.errors import (
     NotInitialised,
     StoreError,
 )
+from skerry_hub.files import keep_from_git, locked, synced
 from skerry_hub.keysource import KeySource
-from skerry_hub.store import NewDevice, Store, duplicate, named, replacement
+from skerry_hub.store import Device, NewDevice, Store, duplicate, named, replacement
 from skerry_hub.store.database import create
 from skerry_hub.store.sqlite import SqliteStore
-from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek, write_private
+from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _UNAMBIGUOUS = "23456789abcdefghjkmnpqrstvwxyz"
@@ -79,17 +80,6 @@ class Enrolled:
     label: str
     fingerprint: str
     bundle_path: Path
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """What `skerry.json` of a bundle says."""
-
-    device: str
-    hub: str
-    address: Endpoint
-    suite: int
-    fingerprint: str
 
 
 def init(config: Config, hub: str | None = None) -> str:
@@ -190,11 +180,9 @@ def enroll(
         if place.exists():
             raise BundleError(f"{place} is of no device enrolled here: move it away first")
         device, chain = new_device(hub, name, new_master_key(), label=label, suite=suite)
-        bundle = Bundle(name, hub.id, address, suite, device.fingerprint)
-        unfinished = _write_bundle(hub.bundles / (_UNFINISHED + name), bundle, chain)
+        unfinished = _unfinished(hub, device, chain, address)
         hub.store.enroll(device, coming(chain))
-        _put_in_place(unfinished, place)
-    return Enrolled(name, label, device.fingerprint, place)
+        return _finished(unfinished, place, device)
 
 
 def undelete(hub: Hub, name: str, address: Endpoint) -> Enrolled:
@@ -209,17 +197,16 @@ def undelete(hub: Hub, name: str, address: Endpoint) -> Enrolled:
             raise HubError(f"{name} is {former.state}: only what was revoked gets a new key so")
         if hub.store.device(row) is not None:  # cut off, or never flashed
             hub.store.discard(row)
-        shred_bundle(hub, name)
-        made, chain = new_device(
+        place = hub.bundles / name
+        bundles.shred(place)
+        device, chain = new_device(
             hub, name, new_master_key(), label=former.label, suite=former.suite
-        )  # fmt: skip
-        bundle = Bundle(name, hub.id, address, former.suite, made.fingerprint)
-        unfinished = _write_bundle(hub.bundles / (_UNFINISHED + name), bundle, chain)
-        waiting = replace(made, name=row, state="pending", tags=former.tags)
+        )
+        unfinished = _unfinished(hub, device, chain, address)
+        waiting = replace(device, name=row, state="pending", tags=former.tags)
         hub.store.enroll(waiting, coming(chain))
         hub.store.activate(row)
-        _put_in_place(unfinished, hub.bundles / name)
-    return Enrolled(name, former.label, made.fingerprint, hub.bundles / name)
+        return _finished(unfinished, place, device)
 
 
 def new_device(
@@ -259,43 +246,6 @@ def recovery_pseudonyms(chain: Chain, eras: int) -> list[tuple[bytes, int]]:
     return found
 
 
-def shred_bundle(hub: Hub, name: str) -> None:
-    """Remove a bundle whose key is on its board; on a disk that overwrites in place, for good."""
-    place = hub.bundles / name
-    if place.is_dir():
-        key = place / "skerry.0"
-        with suppress(FileNotFoundError), key.open("r+b") as file:
-            file.write(bytes(key.stat().st_size))
-            os.fsync(file.fileno())
-        shutil.rmtree(place)
-
-
-def read_bundle(folder: Path) -> Bundle:
-    """Read a bundle's description; raise BundleError."""
-    try:
-        said = json.loads((folder / "skerry.json").read_text())
-        host, port = said["address"]
-        return Bundle(
-            str(said["device"]), str(said["hub"]), (str(host), int(port)),
-            int(said["suite"]), str(said["fingerprint"]),
-        )  # fmt: skip
-    except OSError as error:
-        raise BundleError(f"no bundle in {folder}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        raise BundleError(f"{folder}/skerry.json is damaged: enrol the device anew") from None
-
-
-def check_bundle(folder: Path, hub_id: str) -> Bundle:
-    """Read a bundle that has to be this hub's; raise BundleError."""
-    bundle = read_bundle(folder)
-    if bundle.hub != hub_id:
-        raise BundleError(
-            f"the bundle in {folder} is for hub {bundle.hub}, this is {hub_id}:"
-            " enrol the device here or use that hub's --data"
-        )
-    return bundle
-
-
 @contextmanager
 def _bundles(hub: Hub) -> Iterator[dict[str, Enrolled]]:
     """Hold the folder of bundles for oneself; give what earlier enrolments left to finish."""
@@ -311,71 +261,24 @@ def _finish(hub: Hub, unfinished: Path) -> Enrolled | None:
     name = unfinished.name.removeprefix(_UNFINISHED)
     device = hub.store.device(name)
     try:
-        bundle = read_bundle(unfinished)
+        bundle = bundles.read(unfinished)
     except BundleError:  # cut off while it was written, so before the commit
         bundle = None
     if device is None or bundle is None or bundle.fingerprint != device.fingerprint:
         shutil.rmtree(unfinished)
         return None
-    place = hub.bundles / name
-    _put_in_place(unfinished, place)
-    return Enrolled(name, device.label, device.fingerprint, place)
+    return _finished(unfinished, hub.bundles / name, device)
 
 
-def _write_bundle(folder: Path, bundle: Bundle, chain: Chain) -> Path:
-    """Write a bundle, synced to the disk."""
-    folder.mkdir(mode=0o700)
-    for name, content in bundle_files(bundle, chain).items():
-        write_private(folder / name, content)
-    synced(folder)
-    return folder
+def _unfinished(hub: Hub, device: NewDevice, chain: Chain, address: Endpoint) -> Path:
+    """Write a device's bundle where nobody takes it for finished."""
+    bundle = Bundle(device.name, hub.id, address, device.suite, device.fingerprint)
+    return bundles.write(hub.bundles / (_UNFINISHED + device.name), bundle, chain)
 
 
-def bundle_files(bundle: Bundle, chain: Chain) -> dict[str, bytes]:
-    """Return what stands in a bundle: skerry.json, without a key, and skerry.0, the key."""
-    return {"skerry.json": description(bundle), "skerry.0": record.pack(1, chain.pack())}
-
-
-def description(bundle: Bundle) -> bytes:
-    """Return skerry.json: what a device has to know beside its key."""
-    said = {
-        "device": bundle.device,
-        "hub": bundle.hub,
-        "address": list(bundle.address),
-        "suite": bundle.suite,
-        "fingerprint": bundle.fingerprint,
-    }
-    return json.dumps(said).encode() + b"\n"
-
-
-def _put_in_place(unfinished: Path, place: Path) -> None:
-    unfinished.rename(place)
-    synced(place.parent)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Take turns with other processes that ask; a killed one holds nothing up."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
-
-
-def keep_from_git(folder: Path) -> None:
-    """Have git take nothing of a folder."""
-    (folder / ".gitignore").write_text("*\n")
-
-
-def synced(folder: Path) -> None:
-    """Make durable which files are in a folder."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
+def _finished(unfinished: Path, place: Path, device: Device | NewDevice) -> Enrolled:
+    bundles.put_in_place(unfinished, place)
+    return Enrolled(device.name, device.label, device.fingerprint, place)
 
 
 def _checked(name: str) -> str:

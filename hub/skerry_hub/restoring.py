@@ -23,8 +23,9 @@ from skerry_hub import audit
 from skerry_hub.backup import MADE_AT
 from skerry_hub.config import Config
 from skerry_hub.control import alive
-from skerry_hub.enrolment import keep_from_git, locked, row_keys, synced
+from skerry_hub.enrolment import row_keys
 from skerry_hub.errors import HubError, NotInitialised, StoreError, VaultError
+from skerry_hub.files import keep_from_git, locked, synced, write_private
 from skerry_hub.store import Device, Store
 from skerry_hub.store.sqlite import SqliteStore
 from skerry_hub.vault import Vault
@@ -91,7 +92,7 @@ def _copied(config: Config, file: Path) -> Iterator[SqliteStore]:
         keep_from_git(config.data)
         _remove(part)
         try:
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            write_private(part, b"")
             shutil.copyfile(file, part)
             copy = SqliteStore(part)
             try:

@@ -17,8 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skerry_hub.enrolment import Hub, locked, synced
+from skerry_hub.enrolment import Hub
 from skerry_hub.errors import VaultError
+from skerry_hub.files import destroy, locked, synced
 from skerry_hub.keysource import KeySource
 from skerry_hub.store import Sealed, replaces
 from skerry_hub.vault import create_kek, opens, wrap_as
@@ -141,14 +142,3 @@ def _finish(hub: Hub, kek: bytes) -> None:
 
 def _files(path: Path) -> tuple[Path, Path]:
     return path.with_name(path.name + ".old"), path.with_name(path.name + ".new")
-
-
-def destroy(path: Path) -> None:
-    """Overwrite a file, if there is one, and remove it; a flash disk may keep a copy."""
-    if path.exists():
-        with path.open("r+b") as opened:
-            opened.write(bytes(path.stat().st_size))
-            opened.flush()
-            os.fsync(opened.fileno())
-        path.unlink()
-        synced(path.parent)

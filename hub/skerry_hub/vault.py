@@ -24,10 +24,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from skerry_hub.errors import VaultError
+from skerry_hub.files import write_private
 
 __all__ = [
     "Vault", "VaultError", "create_kek", "new_row_key", "opens", "parse_kek", "read_kek",
-    "wrap_as", "write_private",
+    "wrap_as",
 ]  # fmt: skip
 
 _KEY_LENGTH = 32  # bytes
@@ -156,14 +157,6 @@ def create_kek(path: Path) -> bytes:
     except OSError as error:
         raise VaultError(f"cannot write the key-encryption key {path}: {error.strerror}") from None
     return kek
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner can read, synced to the disk; raise OSError."""
-    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
 
 
 def read_kek(path: Path) -> bytes:

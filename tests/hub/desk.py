@@ -8,7 +8,7 @@ from skerry import coap, initiator, observe, oscore_server, record, schedule
 from skerry.chain import Chain
 from skerry.replay import ReplayWindow
 from skerry.session import Session
-from skerry_hub import enrolment
+from skerry_hub import bundles, enrolment
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
 from skerry_hub.devices import Devices
@@ -76,7 +76,7 @@ class DeskDevice:
     """The initiator with its record in memory."""
 
     def __init__(self, bundle: Folder) -> None:
-        said = enrolment.read_bundle(bundle)
+        said = bundles.read(bundle)
         self.suite = said.suite
         self.ctx = schedule.context(said.suite, said.device.encode(), said.hub.encode())
         slot = record.unpack((bundle / "skerry.0").read_bytes())

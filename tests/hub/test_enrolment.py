@@ -15,7 +15,7 @@ from desk import found_by
 from skerry import provisioning, record, responder, schedule
 from skerry.chain import MAX_ERA, Chain
 from skerry.initiator import Start
-from skerry_hub import enrolment
+from skerry_hub import bundles, enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import (
     AlreadyInitialised,
@@ -60,7 +60,7 @@ def crash(config, name, where):
     """Enrol in a process that ends, as if killed, when it comes to call `where`."""
     script = (
         "import os, sys, pathlib\n"
-        "from skerry_hub import enrolment, vault\n"
+        "from skerry_hub import bundles, enrolment, files, vault\n"
         "from skerry_hub.config import Config\n"
         "from skerry_hub.store import database, sqlite\n"
         f"{where} = lambda *a, **k: os._exit(9)\n"
@@ -259,10 +259,10 @@ def test_a_bundle_of_nobody_is_not_overwritten(hub):
 
 @pytest.mark.parametrize(
     "where",
-    ["enrolment._write_bundle", "vault.os.fsync", "record.pack", "sqlite.SqliteStore.enroll"],
+    ["bundles.write", "files.os.fsync", "bundles.record.pack", "sqlite.SqliteStore.enroll"],
 )
 def test_a_crash_before_the_commit_leaves_nothing_that_connects(config, where):
-    crash(config, "lamp", "enrolment." + where if where == "record.pack" else where)
+    crash(config, "lamp", where)
     with enrolment.opened(config) as hub:
         assert hub.store.devices() == []
         left = [each / "skerry.0" for each in hub.bundles.iterdir() if each.is_dir()]
@@ -278,7 +278,7 @@ def test_a_crash_before_the_commit_leaves_nothing_that_connects(config, where):
 
 @pytest.mark.parametrize("asked", ["lamp", "door"])
 def test_a_crash_after_the_commit_is_made_good(config, asked):
-    crash(config, "lamp", "enrolment._put_in_place")
+    crash(config, "lamp", "bundles.put_in_place")
     with enrolment.opened(config) as hub:
         assert not (hub.bundles / "lamp").exists()
         done = enrolment.enroll(hub, asked, address=ADDRESS)
@@ -291,7 +291,7 @@ def test_a_crash_after_the_commit_is_made_good(config, asked):
 
 def test_what_a_crash_left_of_another_key_is_removed(config):
     """As when the database was restored, or the device enrolled from another copy of it."""
-    crash(config, "lamp", "enrolment._put_in_place")
+    crash(config, "lamp", "bundles.put_in_place")
     with enrolment.opened(config) as hub:
         hub.store._db.execute("UPDATE device SET fingerprint = 'another'")
         with pytest.raises(DuplicateDevice):
@@ -322,18 +322,18 @@ def test_enrolments_of_one_id_at_the_same_time_make_one_device(config):
 
 def test_a_bundle_for_another_hub_is_refused(hub, tmp_path):
     done = enrolment.enroll(hub, "lamp", address=ADDRESS)
-    assert enrolment.check_bundle(done.bundle_path, hub.id).device == "lamp"
+    assert bundles.check(done.bundle_path, hub.id).device == "lamp"
     with pytest.raises(BundleError, match=f"for hub {hub.id}, this is h-other"):
-        enrolment.check_bundle(done.bundle_path, "h-other")
+        bundles.check(done.bundle_path, "h-other")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"address": 3}', "\x00", '{"address": [1]}'])
 def test_a_damaged_bundle_is_refused(tmp_path, text):
     (tmp_path / "skerry.json").write_text(text)
     with pytest.raises(BundleError, match="damaged"):
-        enrolment.check_bundle(tmp_path, "h-test")
+        bundles.check(tmp_path, "h-test")
     with pytest.raises(BundleError, match="no bundle"):
-        enrolment.check_bundle(tmp_path / "none", "h-test")
+        bundles.check(tmp_path / "none", "h-test")
 
 
 def test_recovery_pseudonyms_end_with_the_last_era():

@@ -15,7 +15,7 @@ from typing import Any
 from littlefs import LittleFS, UserContext
 
 from skerry.chain import Chain
-from skerry_hub import enrolment
+from skerry_hub import bundles, enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError, UnknownDevice
 from skerry_hub.flash.command import read_program
@@ -37,10 +37,10 @@ def run(config: Config, args: argparse.Namespace) -> int:
         stored = hub.store.keys(device.name)
         assert stored is not None  # noqa: S101 - for the type checker; it was there just now
         chain = Chain.unpack(hub.vault.open(b"chain", device.name.encode(), stored.chain))
-        bundle = enrolment.Bundle(
+        bundle = bundles.Bundle(
             device.name, hub.id, config.advertised, device.suite, device.fingerprint
         )
-        files = dict(enrolment.bundle_files(bundle, chain))
+        files = dict(bundles.files(bundle, chain))
     files |= {f"lib/{name}": content for name, content in compiled().items()}
     if args.main:
         files["main.py"] = read_program(args.main)

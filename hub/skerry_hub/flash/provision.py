@@ -16,7 +16,7 @@ from skerry.chain import Chain
 from skerry.errors import Exhausted
 from skerry.primitives import equal
 from skerry.responder import RECOVERY_ERAS
-from skerry_hub import enrolment
+from skerry_hub import bundles, enrolment
 from skerry_hub.endpoints import Endpoint
 from skerry_hub.errors import BoardError
 from skerry_hub.flash import library
@@ -100,7 +100,7 @@ def provision(
                 " worn; try again, or take another board"
             )
     elif settings.address_said:
-        board.write(_DESCRIPTION, enrolment.description(_bundle(hub, plan, settings.address)))
+        board.write(_DESCRIPTION, bundles.description(_bundle(hub, plan, settings.address)))
     report.step("the board proved its key")
     return _activate(hub, work)
 
@@ -160,16 +160,16 @@ def _counted(report: Report, path: str, before: int, total: int) -> Callable[[in
     return lambda done, _: report.progress(path, before + done, total)
 
 
-def _bundle(hub: enrolment.Hub, plan: Plan, address: Endpoint) -> enrolment.Bundle:
+def _bundle(hub: enrolment.Hub, plan: Plan, address: Endpoint) -> bundles.Bundle:
     device = named(hub.store, plan.row)
-    return enrolment.Bundle(plan.name, hub.id, address, device.suite, device.fingerprint)
+    return bundles.Bundle(plan.name, hub.id, address, device.suite, device.fingerprint)
 
 
-def _write_key(board: Board, bundle: enrolment.Bundle, chain: Chain) -> None:
+def _write_key(board: Board, bundle: bundles.Bundle, chain: Chain) -> None:
     """Write a key and whose it is. What was there goes first, or its higher number would count."""
     for slot in ("/skerry.1", "/skerry.0"):
         board.call("wipe", slot)
-    files = enrolment.bundle_files(bundle, chain)
+    files = bundles.files(bundle, chain)
     board.write(_DESCRIPTION, files["skerry.json"])
     board.write("/skerry.0", files["skerry.0"])
 
@@ -221,5 +221,5 @@ def _activate(hub: enrolment.Hub, work: Work) -> Device:
         hub.store.activate(plan.row)
     hub.store.note("flash", plan.name, {"chip": work.chip, "board": work.board})
     # Whoever has the bundle has the key, and the board does not need it any more.
-    enrolment.shred_bundle(hub, plan.name)
+    bundles.shred(hub.bundles / plan.name)
     return named(hub.store, plan.name)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from skerry_hub import enrolment
+from skerry_hub import bundles, enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError
 from skerry_hub.sim.fleet import Device, interpreter, library, place
@@ -53,7 +53,7 @@ def run(config: Config, args: argparse.Namespace) -> int:
     for name in names:
         bundle, folder = config.bundles / name, config.data / "sim" / name
         place(bundle, folder)
-        enrolment.check_bundle(folder, hub.id)
+        bundles.check(folder, hub.id)
         started.append(Device(folder, lib, [str(args.readings), str(args.interval)]))
     with switched_on(started) as devices:
         return _watch(devices, args)

@@ -1,6 +1,5 @@
 """SQLite itself: how the hub's database is made and opened, and what to do about its errors."""
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from skerry_hub.errors import NotInitialised, StoreError
+from skerry_hub.files import write_private
 from skerry_hub.store.migrations import migrate
 
 SCHEMA_VERSION = 5
@@ -67,7 +67,7 @@ def _version(db: sqlite3.Connection) -> int:
 def create(path: Path, values: dict[str, bytes]) -> None:
     """Make a database with the hub's own values, as a whole or not at all; raise StoreError."""
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        write_private(path, b"")
     with edge(path):
         db = _connect(path)
         try:

@@ -1,0 +1,51 @@
+"""Files and folders of the hub's own: private, durable, one process at a time, and destroyed."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a new file that only its owner can read, synced to the disk; raise OSError."""
+    with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def destroy(path: Path) -> None:
+    """Overwrite a file, if there is one, and remove it; a flash disk may keep a copy."""
+    if path.exists():
+        with path.open("r+b") as opened:
+            opened.write(bytes(path.stat().st_size))
+            opened.flush()
+            os.fsync(opened.fileno())
+        path.unlink()
+        synced(path.parent)
+
+
+def synced(folder: Path) -> None:
+    """Make durable which files are in a folder."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Take turns with other processes that ask; a killed one holds nothing up."""
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def keep_from_git(folder: Path) -> None:
+    """Have git take nothing of a folder."""
+    (folder / ".gitignore").write_text("*\n")
