@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -56,8 +56,8 @@ class Report:
 
 def check(config: Config, file: Path, revocations: Path | None = None) -> Report:
     """Tell what `restore` would do; change nothing. Raises what it raises."""
-    with _copied(config, file) as copy:
-        return _compared(config, copy, _listed(revocations))
+    with _copied(config, file) as copy, _present(config) as now:
+        return _compared(config, copy, now, _listed(revocations))
 
 
 def restore(config: Config, file: Path, revocations: Path | None = None) -> Report:
@@ -69,8 +69,9 @@ def restore(config: Config, file: Path, revocations: Path | None = None) -> Repo
     if alive(config.control):
         raise HubError(f"a hub runs on {config.data}: end it first")
     with _copied(config, file) as copy:
-        report = _compared(config, copy, _listed(revocations))
-        _merge(config, copy, report, file)
+        with _present(config) as now:
+            report = _compared(config, copy, now, _listed(revocations))
+            _merge(copy, now, report, file)
         copy.close()
         _replace(config, _part(config))
     report.restored = True
@@ -113,19 +114,20 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
-def _compared(config: Config, copy: SqliteStore, listed: set[tuple[str, str]]) -> Report:
+def _compared(
+    config: Config, copy: Store, now: Store | None, listed: set[tuple[str, str]]
+) -> Report:
     hub = (copy.get("hub") or b"").decode()
-    now = _present(config)
     if now is not None and (now.get("hub") or b"").decode() != hub:
         raise HubError(f"the backup is of hub {hub}, and this is another one: choose its --data")
     _opens(config, copy, hub)
-    report = Report(hub, float(copy.get(MADE_AT) or 0), len(copy.devices()), now is not None)
+    devices = copy.devices()
+    report = Report(hub, float(copy.get(MADE_AT) or 0), len(devices), now is not None)
     present: dict[tuple[str, str], Device] = {}
     if now is not None:
         present = {_key(each): each for each in now.devices()}
         report.readings_lost = max(0, now.last_reading_id() - copy.last_reading_id())
-        now.close()
-    for then in copy.devices():
+    for then in devices:
         _compare(report, then, present.pop(_key(then), None), _key(then) in listed)
     report.missing = [each.name for each in present.values() if each.state not in _CUT_OFF]
     return report
@@ -160,15 +162,17 @@ def _opens(config: Config, copy: Store, hub: str) -> None:
         ) from None
 
 
-def _present(config: Config) -> SqliteStore | None:
-    """Return the database as it is now, if there is one that can be read."""
-    with suppress(HubError):
-        store = SqliteStore(config.database)
+@contextmanager
+def _present(config: Config) -> Iterator[Store | None]:
+    """Open the database as it is now; None if there is none that can be read."""
+    store = None
+    with ExitStack() as opened:
         with suppress(HubError):
-            store.check()
-            return store
-        store.close()
-    return None
+            found = SqliteStore(config.database)
+            opened.callback(found.close)
+            found.check()
+            store = found
+        yield store
 
 
 def _listed(file: Path | None) -> set[tuple[str, str]]:
@@ -187,19 +191,17 @@ def _listed(file: Path | None) -> set[tuple[str, str]]:
     return found
 
 
-def _merge(config: Config, copy: SqliteStore, report: Report, file: Path) -> None:
+def _merge(copy: Store, now: Store | None, report: Report, file: Path) -> None:
     """Bring into the copy what must not be undone, and say in its log that it was restored."""
     for name in report.revoked:
         copy.revoke(name)
     for name in report.quarantined:
         copy.quarantine(name, "as before the restore")
     detail = {"file": file.name, "made_at": report.made_at}
-    now = _present(config)
     if now is not None:
         starts = max(now.get("starts") or b"", copy.get("starts") or b"")  # 8 bytes each
         copy.put("starts", starts)
         detail["former_log"] = audit.head_of(now.last_audit())
-        now.close()
     copy.put(RESTORED_AT, repr(time.time()).encode())
     copy.note("restore", "", detail)
 
