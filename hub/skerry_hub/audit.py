@@ -5,13 +5,13 @@ keep the head (NUMBER:HASH) somewhere else and give it to `verified`.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from skerry_hub.errors import AuditError, HubError
 from skerry_hub.store import Store
 from skerry_hub.store.ledger import BEFORE_ALL, Entry, digest
 
-_AT_ONCE = 1000
 _HEAD = re.compile(r"([0-9]{1,18}):([0-9a-f]{64})")
 
 
@@ -28,6 +28,13 @@ def head_of(entry: Entry | None) -> str:
     return f"{entry.id}:{entry.hash.hex()}" if entry else f"0:{BEFORE_ALL.hex()}"
 
 
+def entries(store: Store, after: int = 0, subject: str | None = None) -> Iterator[Entry]:
+    """Iterate over the entries behind a number, of one subject or all; raise StoreError."""
+    while found := store.audit_after(after, subject=subject):
+        yield from found
+        after = found[-1].id
+
+
 def verified(store: Store, kept: str | None = None) -> Verified:
     """Read the whole log; raise AuditError with the number of the entry that is wrong.
 
@@ -35,15 +42,14 @@ def verified(store: Store, kept: str | None = None) -> Verified:
     """
     number, wanted = _parsed(kept) if kept else (0, BEFORE_ALL)
     last: Entry | None = None
-    while found := store.audit_after(last.id if last else 0, _AT_ONCE):
-        for entry in found:
-            _check(last, entry)
-            if entry.id == number and entry.hash != wanted:
-                raise AuditError(
-                    f"audit entry {number} is another one than the head that you kept: the log"
-                    " was written anew; compare it with a backup"
-                )
-            last = entry
+    for entry in entries(store):
+        _check(last, entry)
+        if entry.id == number and entry.hash != wanted:
+            raise AuditError(
+                f"audit entry {number} is another one than the head that you kept: the log"
+                " was written anew; compare it with a backup"
+            )
+        last = entry
     if number > (last.id if last else 0):
         raise AuditError(
             f"the audit log ends with entry {last.id if last else 0}, and you kept the head of"

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Any
 
 from skerry.wire import SUITES
@@ -14,8 +14,8 @@ from skerry_hub import cli_devices, cli_operate, enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError
 from skerry_hub.flash import parsers
+from skerry_hub.shown import moment
 from skerry_hub.store import Device, Reading, Store, named
-from skerry_hub.store.sqlite import SqliteStore
 
 _POLL_S = 0.2
 _HEAD = ("device", "label", "state", "epoch", "key", "session", "readings", "last seen")
@@ -145,7 +145,7 @@ def _tell(config: Config, said: dict[str, str]) -> None:
 
 
 def _list(config: Config, args: argparse.Namespace) -> int:
-    with _store(config) as store:
+    with cli_operate.opened(config) as store:
         devices = store.devices()
     if config.json:
         print(json.dumps([vars(each) for each in devices]))
@@ -162,12 +162,8 @@ def _row(device: Device) -> tuple[str, ...]:
     return (
         device.name, device.label or "-", device.state, f"{device.era}.{device.step}",
         device.fingerprint, device.session_fingerprint or "-", str(device.readings),
-        "never" if device.seen_at is None else _moment(device.seen_at),
+        "never" if device.seen_at is None else moment(device.seen_at),
     )  # fmt: skip
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def _run(config: Config, args: argparse.Namespace) -> int:
@@ -182,13 +178,8 @@ def _sim(config: Config, args: argparse.Namespace) -> int:
     return command.run(config, args)
 
 
-def _store(config: Config) -> closing[SqliteStore]:
-    """Open the store alone, for what needs no key."""
-    return closing(SqliteStore(config.database))
-
-
 def _tail(config: Config, args: argparse.Namespace) -> int:
-    with _store(config) as store, suppress(KeyboardInterrupt):  # how one ends it
+    with cli_operate.opened(config) as store, suppress(KeyboardInterrupt):  # how one ends it
         _follow(store, args)
     return 0
 
@@ -219,7 +210,7 @@ def _line(reading: Reading) -> str:
     text = _text(reading)
     # What a terminal would obey is shown as hexadecimal digits.
     shown = text if text is not None and text.isprintable() else "0x" + reading.payload.hex()
-    return f"{_moment(reading.at)}  {reading.name}  {reading.path}  {shown}"
+    return f"{moment(reading.at)}  {reading.name}  {reading.path}  {shown}"
 
 
 def _json_line(reading: Reading) -> str:
@@ -237,7 +228,7 @@ def _json_line(reading: Reading) -> str:
 
 
 def _revoke(config: Config, args: argparse.Namespace) -> int:
-    with _store(config) as store:
+    with cli_operate.opened(config) as store:
         revoked = store.revoke(args.name)
     if config.json:
         print(json.dumps({"name": args.name, "state": "revoked", "changed": revoked}))

@@ -41,7 +41,7 @@ def request(config: Config, args: argparse.Namespace) -> int:
         "format": None if args.value is None else device_config.FORMATS[args.format],
         "timeout": args.timeout,
     }
-    answer = _ask(config.control, said, args.timeout + _SLACK_S)
+    answer = ask(config.control, said, args.timeout + _SLACK_S)
     about = {"code": answer["code"], "format": answer["format"]}
     _print(config, about, bytes.fromhex(answer["payload"]))
     return 0 if answer["ok"] else 1
@@ -49,7 +49,7 @@ def request(config: Config, args: argparse.Namespace) -> int:
 
 def poke(config: Config, args: argparse.Namespace) -> int:
     """Have the running hub ask a device for a new session."""
-    said = _ask(config.control, {"do": "poke", "device": args.name}, _SLACK_S)
+    said = ask(config.control, {"do": "poke", "device": args.name}, _SLACK_S)
     if config.json:
         print(json.dumps({"name": args.name, **said}))
     else:
@@ -57,10 +57,11 @@ def poke(config: Config, args: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(path: Path, said: dict[str, Any], timeout: float) -> Any:
-    from skerry_hub.control import ask  # asyncio takes long to import
+def ask(path: Path, said: dict[str, Any], timeout: float) -> Any:
+    """Do what control.ask does."""
+    from skerry_hub import control  # asyncio takes long to import
 
-    return ask(path, said, timeout)
+    return control.ask(path, said, timeout)
 
 
 def _payload(format: str, value: str) -> bytes:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from functools import partial
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from skerry_hub import audit, backup, enrolment, policy, rotation
+from skerry_hub.cli_devices import ask
 from skerry_hub.config import Config
 from skerry_hub.errors import ControlError, HubError
-from skerry_hub.keysource import KeySource
-from skerry_hub.store import named
+from skerry_hub.keysource import KINDS, KeySource
+from skerry_hub.shown import moment
+from skerry_hub.store import Store, named
 from skerry_hub.store.ledger import Entry
 from skerry_hub.store.sqlite import SqliteStore
 
@@ -42,11 +43,8 @@ def _audit(config: Config, args: argparse.Namespace) -> int:
         if args.verify or args.head:
             tell(config, vars(audit.verified(store, args.head)))
             return 0
-        last = args.after
-        while found := store.audit_after(last, subject=args.device):
-            for entry in found:
-                print(_json_line(entry) if config.json else _line(entry))
-            last = found[-1].id
+        for entry in audit.entries(store, args.after, args.device):
+            print(_json_line(entry) if config.json else _line(entry))
     return 0
 
 
@@ -55,13 +53,13 @@ def _json_line(entry: Entry) -> str:
 
 
 def _line(entry: Entry) -> str:
-    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at))
     said = " ".join(f"{key}={value}" for key, value in entry.said.items() if value != "")
-    return f"{entry.id:6}  {at}  {entry.who}  {entry.action}  {entry.subject}  {said}".rstrip()
+    about = f"{entry.who}  {entry.action}  {entry.subject}  {said}"
+    return f"{entry.id:6}  {moment(entry.at)}  {about}".rstrip()
 
 
 def _rotate_key(config: Config, args: argparse.Namespace) -> int:
-    said = [KeySource(kind, getattr(args, f"to_{kind}")) for kind in ("file", "command", "pkcs11")
+    said = [KeySource(kind, getattr(args, f"to_{kind}")) for kind in KINDS
             if getattr(args, f"to_{kind}")]  # fmt: skip
     if len(said) > 1:
         raise HubError("name one new key")
@@ -78,8 +76,6 @@ def _rotate_key(config: Config, args: argparse.Namespace) -> int:
 
 def _tell_hub(config: Config) -> None:
     """Have a running hub take the new row key; it does so by itself a little later."""
-    from skerry_hub.control import ask
-
     with suppress(ControlError):
         ask(config.control, {"do": "keys"}, _KEYS_WITHIN_S)
 
@@ -99,9 +95,8 @@ def _restore(config: Config, args: argparse.Namespace) -> int:
     done = call(config, Path(args.file).absolute(), listed)
     said = vars(done)
     if not config.json:
-        made_at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(done.made_at))
         said = {**{key.replace("_", " "): value for key, value in said.items()},
-                "made at": made_at}  # fmt: skip
+                "made at": moment(done.made_at)}  # fmt: skip
     tell(config, said)
     if not config.json and not done.compared:
         print("The present database cannot be read: compare with a list of devices, and name a")
@@ -110,8 +105,7 @@ def _restore(config: Config, args: argparse.Namespace) -> int:
 
 
 def _explain(config: Config, args: argparse.Namespace) -> int:
-    from skerry_hub import explain
-    from skerry_hub.control import ask
+    from skerry_hub import explain  # as for restore
 
     seen = None
     with suppress(ControlError):
@@ -130,18 +124,21 @@ def _explain(config: Config, args: argparse.Namespace) -> int:
 
 def _quarantine(config: Config, args: argparse.Namespace) -> int:
     with opened(config) as store:
-        changed = store.quarantine(args.name, args.reason)
-        state = named(store, args.name).state
-    tell(config, {"name": args.name, "state": state, "changed": changed})
-    return 0 if state == "quarantined" else 1
+        return _told(
+            config, store, args.name, store.quarantine(args.name, args.reason), "quarantined"
+        )
 
 
 def _release(config: Config, args: argparse.Namespace) -> int:
     with opened(config) as store:
-        changed = store.release(args.name)
-        state = named(store, args.name).state
-    tell(config, {"name": args.name, "state": state, "changed": changed})
-    return 0 if state == "active" else 1
+        return _told(config, store, args.name, store.release(args.name), "active")
+
+
+def _told(config: Config, store: Store, name: str, changed: bool, wanted: str) -> int:
+    """Print which state a device is in now; return 0 if it is the one that was wanted."""
+    state = named(store, name).state
+    tell(config, {"name": name, "state": state, "changed": changed})
+    return 0 if state == wanted else 1
 
 
 def _undelete(config: Config, args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from skerry_hub import settings
 from skerry_hub.endpoints import WILDCARDS, Endpoint, own_address
 from skerry_hub.errors import ConfigError
-from skerry_hub.keysource import KeySource
+from skerry_hub.keysource import KINDS, KeySource
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Config:
         values = {name: getattr(self, name, None) for name in ("data", "listen", "address",
                   "app", "clones", "monitoring", "log_format", "log_level")}  # fmt: skip
         default = KeySource("file", str(self.data / "kek"))
-        values |= {f"kek_{kind}": None for kind in ("file", "command", "pkcs11")}
+        values |= {f"kek_{kind}": None for kind in KINDS}
         if self.kek != default:
             values[f"kek_{self.kek.kind}"] = self.kek.said
         return settings.explained(values)
@@ -98,7 +98,7 @@ class Config:
 def _key_source(values: Mapping[str, object]) -> KeySource:
     said = [
         KeySource(kind, str(values[f"kek_{kind}"]))
-        for kind in ("file", "command", "pkcs11")
+        for kind in KINDS
         if values[f"kek_{kind}"] is not None
     ]
     if len(said) > 1:

@@ -4,12 +4,15 @@ What the store knows is joined with what the running hub has seen (failures.py),
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from skerry_hub import audit
 from skerry_hub.restoring import RESTORED_AT
+from skerry_hub.shown import moment
 from skerry_hub.store import Device, Store, named
+from skerry_hub.store.ledger import Entry
 
 _LATELY_S = 900.0
 
@@ -53,7 +56,8 @@ def explain(store: Store, name: str, seen: Mapping[str, Any] | None) -> list[Fin
     Raises UnknownDevice or StoreError.
     """
     device = named(store, name)
-    found = [*_stated(store, device), *_suspected(store, device)]
+    entries = list(audit.entries(store, subject=device.name))
+    found = [*_stated(device, entries), *_suspected(device, entries)]
     if device.state == "active":
         found += _seen(device, seen) if seen is not None else [_NO_HUB]
         if _not_since_the_restore(store, device):
@@ -65,27 +69,25 @@ def explain(store: Store, name: str, seen: Mapping[str, Any] | None) -> list[Fin
 _NO_HUB = Finding("no hub", "no hub runs here, or it does not answer", "skerry run")
 
 
-def _stated(store: Store, device: Device) -> list[Finding]:
+def _stated(device: Device, entries: Sequence[Entry]) -> list[Finding]:
     if device.state not in _STATES:
         return []
     text, remedy = _STATES[device.state]
-    entries = [each for each in store.audit_after(0, subject=device.name)
-               if each.action in ("revoke", "quarantine")]  # fmt: skip
-    if entries and device.state != "pending":
-        last = entries[-1]
+    cut_off = [each for each in entries if each.action in ("revoke", "quarantine")]
+    if cut_off and device.state != "pending":
+        last = cut_off[-1]
         reason = last.said.get("reason")
-        text += f", by {last.who} on {_moment(last.at)}" + (f" ({reason})" if reason else "")
+        text += f", by {last.who} on {moment(last.at)}" + (f" ({reason})" if reason else "")
     return [Finding(device.state, text, remedy.format(name=device.name))]
 
 
-def _suspected(store: Store, device: Device) -> list[Finding]:
-    entries = store.audit_after(0, subject=device.name)
+def _suspected(device: Device, entries: Sequence[Entry]) -> list[Finding]:
     for entry in reversed(entries):
         if entry.action == "clone suspected" and entry.at > device.enrolled_at:
             said = entry.said
             return [Finding(
                 "clone suspected",
-                f"may have a copy: on {_moment(entry.at)} it was at {said['current']}, and"
+                f"may have a copy: on {moment(entry.at)} it was at {said['current']}, and"
                 f" somebody at {said['left_behind']} stood where it had been",
                 f"look at both boards; skerry flash --replace {device.name} ends the doubt",
             )]  # fmt: skip
@@ -116,7 +118,7 @@ def _failed(device: Device, seen: Mapping[str, Any]) -> list[Finding]:
     return [
         Finding(
             cause,
-            f"{text} (at {newest[cause]['address']}, {_moment(newest[cause]['at'])})",
+            f"{text} (at {newest[cause]['address']}, {moment(newest[cause]['at'])})",
             remedy.format(name=device.name),
         )
         for cause, (text, remedy) in _FAILED.items()
@@ -126,7 +128,7 @@ def _failed(device: Device, seen: Mapping[str, Any]) -> list[Finding]:
 
 def _silent(device: Device, seen: Mapping[str, Any]) -> Finding:
     """Tell what comes from where the device was last, if anything does."""
-    since = f"was heard last on {_moment(device.seen_at or 0)}"
+    since = f"was heard last on {moment(device.seen_at or 0)}"
     source = "somewhere" if seen["address"] is None else "its address"
     at_home = {
         each["cause"] for each in seen["failures"]
@@ -155,7 +157,3 @@ def _silent(device: Device, seen: Mapping[str, Any]) -> Finding:
 def _not_since_the_restore(store: Store, device: Device) -> bool:
     restored_at = store.get(RESTORED_AT)
     return restored_at is not None and (device.seen_at or 0) < float(restored_at)
-
-
-def _moment(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

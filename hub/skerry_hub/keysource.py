@@ -16,6 +16,8 @@ from urllib.parse import parse_qs, unquote
 from skerry_hub.errors import VaultError
 from skerry_hub.vault import parse_kek, read_kek
 
+KINDS = ("file", "command", "pkcs11")
+
 _WITHIN_S = 60.0  # somebody may have to type a passphrase
 _INPUT = b"skerry kek"
 _PKCS11 = re.compile(r"pkcs11:([^?]*)(?:\?(.*))?")

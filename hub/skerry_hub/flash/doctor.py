@@ -17,6 +17,7 @@ from skerry_hub.flash import ports
 from skerry_hub.flash.board import Board
 from skerry_hub.flash.compile import MPY
 from skerry_hub.flash.library import changes
+from skerry_hub.shown import moment
 from skerry_hub.tools import find_tool
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -136,7 +137,7 @@ def _kek(config: Config) -> Line:
 
 def _clock() -> Line:
     now = time.time()
-    said = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
+    said = moment(now)
     if now < _CLOCK_IS_SET:
         return Line(WARN, "clock", said, "set it: until then devices get no time")
     return Line(OK, "clock", said)
