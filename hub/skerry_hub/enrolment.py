@@ -18,10 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from skerry import provisioning, schedule
+from skerry import provisioning, responder, schedule
 from skerry.chain import MAX_ERA, Chain
 from skerry.primitives import hmac_sha256
-from skerry.responder import RECOVERY_ERAS
 from skerry_hub import bundles
 from skerry_hub.bundles import Bundle
 from skerry_hub.config import Config
@@ -233,14 +232,12 @@ def new_master_key() -> bytes:
 
 
 def coming(chain: Chain) -> list[tuple[bytes, int]]:
-    """Return all (pseudonym, era) of coming eras that a device at this epoch is found by."""
-    return recovery_pseudonyms(chain, RECOVERY_ERAS)
+    """Return (pseudonym, era) of the first epochs of the next 16 eras, or until the last.
 
-
-def recovery_pseudonyms(chain: Chain, eras: int) -> list[tuple[bytes, int]]:
-    """Return (pseudonym, era) of the first epochs of the next `eras` eras, or until the last."""
+    A device at this epoch that recovers is found by one of them.
+    """
     found = []
-    for _ in range(min(eras, MAX_ERA - chain.era)):
+    for _ in range(min(responder.RECOVERY_ERAS, MAX_ERA - chain.era)):
         chain = chain.next_era()
         found.append((schedule.pseudonym(chain.chain_key), chain.era))
     return found

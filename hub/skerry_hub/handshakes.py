@@ -20,7 +20,7 @@ from skerry.chain import MAX_STEP, Chain
 from skerry.errors import Malformed, SkerryError
 from skerry.primitives import hmac_sha256
 from skerry_hub.bucket import Bucket
-from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.enrolment import coming
 from skerry_hub.failures import Failures
 from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.sessions import Live, Sessions
@@ -56,8 +56,7 @@ def _coming(candidate: Candidate, chain: Chain) -> list[tuple[bytes, int]]:
     if chain.era == candidate.era:
         return []
     reach = candidate.era + responder.RECOVERY_ERAS
-    coming = recovery_pseudonyms(chain, responder.RECOVERY_ERAS)
-    return [each for each in coming if each[1] > reach]
+    return [each for each in coming(chain) if each[1] > reach]
 
 
 def _look_up(search: Search, hellos: Iterable[responder.Hello | None]) -> Found:
@@ -94,11 +93,11 @@ class Handshakes:
         replies = [self._verify(hello, found) for hello in hellos]
         left = [None if reply else hello for hello, reply in zip(hellos, replies, strict=True)]
         if any(left):  # unknown, or of a device that recovers
-            coming = _look_up(self._store.coming, left)
-            replies = [old or self._verify(hello, coming)
+            ahead = _look_up(self._store.coming, left)
+            replies = [old or self._verify(hello, ahead)
                        for old, hello in zip(replies, left, strict=True)]  # fmt: skip
             self.counts["unknown"] += sum(
-                hello is not None and not found[hello.pid] and not coming[hello.pid]
+                hello is not None and not found[hello.pid] and not ahead[hello.pid]
                 for hello in left
             )
         return replies

@@ -19,11 +19,10 @@ from pathlib import Path
 from desk import DeskDevice, DeskHub, SocketPath
 
 from skerry import coap, provisioning, schedule
-from skerry.responder import RECOVERY_ERAS
 from skerry.session import Session
 from skerry_hub import enrolment
 from skerry_hub.config import Config
-from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.enrolment import coming
 from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.sessions import Live
 from skerry_hub.store import NewDevice
@@ -86,7 +85,7 @@ class World:
             name, "", suite, 0, 0, schedule.pseudonym(chain.chain_key),
             vault.seal(b"chain", name.encode(), chain.pack()), "", 0.0,
         )  # fmt: skip
-        self.opened.store.enroll(row, recovery_pseudonyms(chain, RECOVERY_ERAS))
+        self.opened.store.enroll(row, coming(chain))
         return device
 
     async def _begin(self):

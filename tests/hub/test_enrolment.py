@@ -183,7 +183,7 @@ def test_the_bundle_and_the_hub_hold_the_same_chain(hub):
     chain = chain_in(done.bundle_path)
     (candidate,) = found_by(hub.store, schedule.pseudonym(chain.chain_key))
     assert hub.vault.open(b"chain", b"lamp", candidate.chain) == chain.pack()
-    coming = enrolment.recovery_pseudonyms(chain, 16)
+    coming = enrolment.coming(chain)
     assert [era for _, era in coming] == list(range(1, 17))
     for pid, era in coming:
         assert found_by(hub.store, pid)[0].pid_era == era
@@ -338,7 +338,7 @@ def test_a_damaged_bundle_is_refused(tmp_path, text):
 
 def test_recovery_pseudonyms_end_with_the_last_era():
     chain = Chain(MAX_ERA - 2, 5, bytes(32), bytes(32))
-    assert [era for _, era in enrolment.recovery_pseudonyms(chain, 16)] == [MAX_ERA - 1, MAX_ERA]
+    assert [era for _, era in enrolment.coming(chain)] == [MAX_ERA - 1, MAX_ERA]
 
 
 def encodings(key):

@@ -10,7 +10,7 @@ from search.world import World, content
 from skerry import responder, schedule
 from skerry.chain import Chain
 from skerry_hub import sessions
-from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.enrolment import coming
 
 
 class Checks:
@@ -73,7 +73,7 @@ def check_rows(world: World, rows: Rows) -> None:
         raise Violation("index", "the row does not say where its chain is")
     if row.pid != schedule.pseudonym(chain.chain_key):
         raise Violation("index", "the row does not have its chain's pseudonym")
-    due = dict(recovery_pseudonyms(chain, responder.RECOVERY_ERAS))
+    due = dict(coming(chain))
     known = {pid: era for pid, _, era in rows[1]}
     if known != due:
         raise Violation("index", f"{len(known)} pseudonyms, and not the {len(due)} of the rules")

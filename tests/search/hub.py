@@ -43,7 +43,7 @@ class Database(sqlite.SqliteStore):
         sealed = self.vault.seal(b"chain", NAME.encode(), chain.pack())
         pid = schedule.pseudonym(chain.chain_key)
         new = NewDevice(NAME, "", SUITE, chain.era, chain.step, pid, sealed, "00000000", 0.0)
-        self.enroll(new, enrolment.recovery_pseudonyms(chain, responder.RECOVERY_ERAS))
+        self.enroll(new, enrolment.coming(chain))
         described = self._db.execute("PRAGMA table_info(device)")
         self._columns = [row[1] for row in described]
         self._rows: Rows | None = None

@@ -15,10 +15,10 @@ from skerry.coap_server import uri_path
 from skerry.errors import BadTag, Malformed, Replayed
 from skerry.initiator import Start
 from skerry.primitives import hkdf_expand
-from skerry.responder import RECOVERY_ERAS, HubSession, Known, Pending, identify
+from skerry.responder import HubSession, Known, Pending, identify
 from skerry.session import Session
 from skerry_hub import handshakes
-from skerry_hub.enrolment import recovery_pseudonyms
+from skerry_hub.enrolment import coming
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.sessions import Sessions
@@ -73,7 +73,7 @@ def pseudonyms(trace):
     """The era of each pseudonym that the hub looks for before message 1."""
     at = chain(trace["hub_before"])
     first = (schedule.pseudonym(at.chain_key), at.era)
-    return dict([first, *recovery_pseudonyms(at, RECOVERY_ERAS)])
+    return dict([first, *coming(at)])
 
 
 def ours(trace, at_hub):
@@ -413,7 +413,7 @@ class WholeHub:
         pid = schedule.pseudonym(at.chain_key)
         device = NewDevice(name, "", trace["suite"], at.era, at.step, pid, sealed, "", 0.0)
         self.name = name
-        self.device = self.store.enroll(device, recovery_pseudonyms(at, RECOVERY_ERAS))
+        self.device = self.store.enroll(device, coming(at))
         self.sessions = Sessions()
         monkeypatch.setattr(handshakes, "fresh_nonce_key", lambda _: trace["nk"])
         monkeypatch.setattr(handshakes, "hub_time", lambda: self.time)

@@ -160,6 +160,10 @@ class SqliteStore:
             for row in self._read(_DEVICES + f"WHERE state = '{state}' AND chip = ?", chip)
         ]
 
+    def _holders(self, chip: str | None) -> list[Device]:
+        """Return the active devices on a chip."""
+        return [each for each in self.of_chip(chip or "") if each.state == "active"]
+
     def of_key(self, key_check: bytes) -> str | None:
         rows = self._read("SELECT name FROM device WHERE key_check = ?", key_check)
         return rows[0][0] if rows else None
@@ -167,8 +171,8 @@ class SqliteStore:
     def describe(self, name: str, chip: str, board: str) -> None:
         with self._writing() as db:
             device = named(self, name)
-            for holder in self.of_chip(chip):
-                if holder.state == "active" and holder.id != device.id:
+            for holder in self._holders(chip):
+                if holder.id != device.id:
                     raise DuplicateDevice(f"chip {chip} is {holder.name} already")
             db.execute(
                 "UPDATE device SET chip = ?, board = ? WHERE id = ?", (chip, board, device.id)
@@ -191,9 +195,8 @@ class SqliteStore:
                 db.execute(
                     "UPDATE device SET name = ? WHERE id = ?", (f"{final}~{former.id}", former.id)
                 )
-            for holder in self.of_chip(device.chip or ""):
-                if holder.state == "active":  # its board is another device now
-                    self._revoke(holder, replaced_by=device.fingerprint)
+            for holder in self._holders(device.chip):  # its board is another device now
+                self._revoke(holder, replaced_by=device.fingerprint)
             db.execute(
                 "UPDATE device SET state = 'active', name = ? WHERE id = ?", (final, device.id)
             )
@@ -276,9 +279,8 @@ class SqliteStore:
             device = named(self, name)
             if device.state != "quarantined":
                 return False
-            for holder in self.of_chip(device.chip or ""):
-                if holder.state == "active":
-                    raise DuplicateDevice(f"its board is {holder.name} now: revoke one of them")
+            for holder in self._holders(device.chip):
+                raise DuplicateDevice(f"its board is {holder.name} now: revoke one of them")
             db.execute("UPDATE device SET state = 'active' WHERE id = ?", (device.id,))
             self._is_found(device.id)
             self._ledger.note("release", name, {})
