@@ -11,13 +11,11 @@ from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
-from skerry import coap, initiator, provisioning, schedule
+from skerry import coap, initiator, schedule
 from skerry.chain import Chain
-from skerry.responder import RECOVERY_ERAS
 from skerry.session import Session
 from skerry_hub import enrolment
 from skerry_hub.config import Config
-from skerry_hub.enrolment import recovery_pseudonyms
 from skerry_hub.store import NewDevice
 
 WINDOW = 256  # datagrams on their way to a server at once
@@ -67,12 +65,8 @@ def _one_transaction(store: object) -> Iterator[None]:
 
 
 def _new(opened: enrolment.Hub, name: str) -> tuple[NewDevice, list[tuple[bytes, int]]]:
-    ctx = schedule.context(0, name.encode(), opened.id.encode())
-    chain = provisioning.first_epoch(sha256(name.encode()).digest(), ctx)
-    sealed = opened.vault.seal(b"chain", name.encode(), chain.pack())
-    pid = schedule.pseudonym(chain.chain_key)
-    device = NewDevice(name, "", 0, 0, 0, pid, sealed, "00000000", 0.0)
-    return device, recovery_pseudonyms(chain, RECOVERY_ERAS)
+    device, chain = enrolment.new_device(opened, name, sha256(name.encode()).digest())
+    return device, enrolment.coming(chain)
 
 
 class Peer:

@@ -13,6 +13,12 @@ HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = 1, 0
 
 
+def resident(pid: int) -> int:
+    """Return the memory that a process holds, in bytes."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0]) * 1024
+
+
 class Server:
     """A running process; `cpu()` is the processor time it has used so far, in seconds."""
 
@@ -35,8 +41,7 @@ class Server:
 
     def resident(self) -> int:
         """Return the memory it holds, in bytes."""
-        text = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(text.split("VmRSS:")[1].split()[0]) * 1024
+        return resident(self.process.pid)
 
     def line(self) -> str:
         """Return its next line of output."""

@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / each) for each in ("common", "hub", "tests/hub", "tests/interop")]
 
+import servers  # noqa: E402
 from desk import DeskDevice, enrolled  # noqa: E402
 from real import Hub  # noqa: E402
 
@@ -93,12 +94,6 @@ class Soak:
         return self.send(number, device.request(b"%d" % self.sent), True)
 
 
-def memory(pid: int) -> int:
-    """Resident memory in KiB."""
-    text = Path(f"/proc/{pid}/status").read_text()
-    return int(text.split("VmRSS:")[1].split()[0])
-
-
 def operate(hub: Hub, number: int) -> None:
     """Do what an operator does."""
     device = f"d-{number % DEVICES}"
@@ -119,7 +114,7 @@ def main() -> int:
         for number in range(1, int(minutes * 60 / ROUND_S) + 1):
             soak.rage(hub.address[1], ROUND_S)
             operate(hub, number)
-            held.append(memory(hub.process.pid))
+            held.append(servers.resident(hub.process.pid) // 1024)
             files = len(list(Path(f"/proc/{hub.process.pid}/fd").iterdir()))
             counts = ", ".join(f"{count} {what}" for what, count in soak.counts.items())
             print(
