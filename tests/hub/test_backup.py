@@ -142,22 +142,12 @@ def test_an_old_schema_is_brought_up(config, tmp_path):
 CUT = """
 import os, sys
 from pathlib import Path
+from cuts import Cuts
 from skerry_hub import restoring
 from skerry_hub.config import Config
 from skerry_hub.store.sqlite import SqliteStore
-left = int(sys.argv[3])
-def cut(owner, name):
-    real = getattr(owner, name)
-    def called(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os._exit(9)
-        return real(*arguments, **named)
-    setattr(owner, name, called)
-for owner, name in ((SqliteStore, "revoke"), (SqliteStore, "note"), (os, "link"),
-                    (Path, "rename"), (Path, "unlink")):
-    cut(owner, name)
+Cuts(int(sys.argv[3])).at((SqliteStore, "revoke"), (SqliteStore, "note"), (os, "link"),
+                          (Path, "rename"), (Path, "unlink"))
 restoring.restore(Config.of(data=sys.argv[1], environ={}), Path(sys.argv[2]))
 """
 

@@ -113,25 +113,13 @@ def test_an_old_copy_opens_with_nothing_that_is_left(config, tmp_path):
 CUT = """
 import os, sys
 from pathlib import Path
+from cuts import Cuts
 from skerry_hub import enrolment, rotation
 from skerry_hub.config import Config
 from skerry_hub.store.sqlite import SqliteStore
 
-left = int(sys.argv[2])
-
-def cut(owner, name):
-    real = getattr(owner, name)
-    def called(*arguments, **named):
-        global left
-        left -= 1
-        if left == 0:
-            os._exit(9)
-        return real(*arguments, **named)
-    setattr(owner, name, called)
-
-for owner, name in ((SqliteStore, "change_keys"), (SqliteStore, "reseal"), (os, "link"),
-                    (rotation, "create_kek"), (Path, "rename"), (Path, "unlink")):
-    cut(owner, name)
+Cuts(int(sys.argv[2])).at((SqliteStore, "change_keys"), (SqliteStore, "reseal"), (os, "link"),
+                          (rotation, "create_kek"), (Path, "rename"), (Path, "unlink"))
 rotation._BATCH = 3
 with enrolment.opened(Config.of(data=sys.argv[1], environ={})) as hub:
     rotation.rotate(hub)
