@@ -20,6 +20,7 @@ HubError
         DeviceBusy          it has enough to answer
     AuditError          the audit log is not what it was
     ControlError        the running hub, asked by another process
+    MissingExtra        a program or library that comes with an extra of ours
 
 No text ever holds a key.
 """
@@ -103,3 +104,7 @@ class AuditError(HubError):
 
 class ControlError(HubError):
     """There is no running hub to ask, or it could not do what it was asked."""
+
+
+class MissingExtra(HubError):
+    """A program or library is not installed; the text names the extra that brings it."""

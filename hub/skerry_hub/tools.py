@@ -1,16 +1,34 @@
-"""Programs that come with an extra of ours."""
+"""Programs and libraries that come with an extra of ours."""
 
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from skerry_hub.errors import HubError
+from skerry_hub.errors import MissingExtra
+
+_EXTRAS = dict.fromkeys(("mpremote", "serial", "littlefs", "segno", "fpdf"), "flash")
 
 
 def find_tool(name: str, extra: str) -> str:
-    """Find a program beside this Python or on the path; raise HubError, which names the extra."""
+    """Find a program beside this Python or on the path; raise MissingExtra."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
     if found is None:
-        raise HubError(f"no {name} found: pip install 'skerry[{extra}]'")
+        raise _missing(name, extra)
     return found
+
+
+def load(module: str) -> Any:
+    """Import a module of ours, whose own imports an extra may bring; raise MissingExtra."""
+    try:
+        return import_module("skerry_hub." + module)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        raise _missing(error.name, _EXTRAS[error.name]) from None
+
+
+def _missing(what: str, extra: str) -> MissingExtra:
+    return MissingExtra(f"no {what} found: pip install 'skerry[{extra}]'")

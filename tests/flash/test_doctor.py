@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,18 @@ BOARD = {
     "version": [1, 29, 0], "mpy": 2822, "machine": "m", "board": "b", "chip": "0102", "missing": [],
 }  # fmt: skip
 ROOM = {"disk": 1 << 20, "heap": 1 << 18}
+WITHOUT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name == "mpremote":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+from skerry_hub.cli import main
+sys.exit(main())
+"""
 
 
 @pytest.fixture
@@ -30,6 +43,20 @@ def doctor(hub, *arguments, env=None):
     for each in lines:
         assert (each["state"] == "ok") == (each["remedy"] == ""), each
     return done.returncode, {each["what"]: each for each in lines}
+
+
+def test_a_hub_where_no_boards_are_flashed(hub):
+    command = [sys.executable, "-c", WITHOUT, *hub.command("doctor")[3:]]
+    environment = {**os.environ, "SKERRY_ADDRESS": "192.0.2.1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stderr == ""
+    lines = {each["what"]: each for each in json.loads(done.stdout)}
+    assert lines["database"]["state"] == "ok"
+    assert lines["boards"]["state"] == "warn"
+    assert lines["boards"]["remedy"] == "pip install 'skerry[flash]'"
+    assert done.returncode == 0
+    named = subprocess.run([*command, "/dev/ttyACM0"], capture_output=True, env=environment)
+    assert named.returncode == 1
 
 
 def test_a_sound_hub_and_board(hub, bench):

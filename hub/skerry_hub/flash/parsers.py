@@ -2,30 +2,21 @@
 
 import argparse
 from collections.abc import Callable
-from importlib import import_module
 
 from skerry.wire import SUITES
 from skerry_hub.config import Config
-from skerry_hub.errors import HubError
+from skerry_hub.tools import load
 
 Command = Callable[
     [str, Callable[[Config, argparse.Namespace], int], str], argparse.ArgumentParser
 ]
 
-_OURS = {"mpremote", "serial", "littlefs", "segno", "fpdf"}
-
 
 def _later(module: str) -> Callable[[Config, argparse.Namespace], int]:
-    """Return what runs `run` of a module, whose imports an extra of ours brings along."""
+    """Return what runs `run` of a module that is imported only then."""
 
     def call(config: Config, args: argparse.Namespace) -> int:
-        try:
-            loaded = import_module("skerry_hub." + module)
-        except ModuleNotFoundError as error:
-            if error.name not in _OURS:
-                raise
-            raise HubError(f"no {error.name} found: pip install 'skerry[flash]'") from None
-        status: int = loaded.run(config, args)
+        status: int = load(module).run(config, args)
         return status
 
     return call
@@ -41,7 +32,7 @@ def add(command: Command) -> None:
     image.add_argument("--address", metavar="HOST:PORT", help="where the device finds the hub")
     image.add_argument("--main", metavar="FILE", help="the board's program, as main.py")
     image.add_argument("-o", "--output", metavar="FILE", help="(NAME.uf2 or NAME.bin)")
-    doctor = command("doctor", _later("flash.doctor"), "Tell what is wrong, and what to do.")
+    doctor = command("doctor", _later("doctor"), "Tell what is wrong, and what to do.")
     doctor.add_argument("port", nargs="?", metavar="PORT", help="as --port of skerry flash")
     doctor.add_argument("--address", metavar="HOST:PORT", help="where devices find the hub")
     _bulk(command)
