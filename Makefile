@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults mip test-peers fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service mip test-peers fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
 
 test: check  ## everything that needs no root and no network
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/test
 	$(BIN)/ruff check .
@@ -63,6 +63,9 @@ test-flash: $(VENV)/test  ## skerry flash: boards of the unix port and, after `m
 
 test-faults: $(VENV)/test  ## full, damaged and slow disks, wrong clocks; root, apt-get install faketime
 	$(BIN)/pytest tests/faults
+
+test-service: $(VENV)/test  ## docs/examples/skerry.service in systemd; root, apt-get install systemd-container dbus python3-venv
+	$(BIN)/pytest tests/service
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
 	$(BIN)/python -m skerry_hub.flash.mip build/mip
