@@ -6,166 +6,28 @@ expected epochs, `coming` for those of the first epochs of coming eras.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from time import localtime, strftime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from skerry_hub.errors import DuplicateDevice, UnknownDevice
 from skerry_hub.store.ledger import Entry
+from skerry_hub.store.records import (
+    Advance,
+    Candidate,
+    ConfigValue,
+    Confirmation,
+    Device,
+    NewDevice,
+    NewReading,
+    Reading,
+    Sealed,
+    Write,
+)
 
-
-@dataclass(frozen=True)
-class NewDevice:
-    """A device to enrol. `fingerprint` is of its provisioned key, `key_check` a keyed hash of it.
-
-    It is "pending" while its board is being flashed; `chip` is that board's unique id.
-    """
-
-    name: str
-    label: str
-    suite: int
-    era: int
-    step: int
-    pid: bytes
-    chain: bytes = field(repr=False)
-    fingerprint: str
-    enrolled_at: float
-    state: str = "active"
-    chip: str | None = None
-    board: str = ""
-    tags: str = ""
-    key_check: bytes | None = field(default=None, repr=False)
-
-
-class Candidate(NamedTuple):
-    """An active device that a pseudonym may stand for, as of `pid_era`; `pid` is the expected one.
-
-    Keys are sealed.
-    """
-
-    id: int
-    name: str
-    suite: int
-    era: int
-    step: int
-    pid: bytes
-    chain: bytes
-    pending_pid: bytes | None
-    pending_key: bytes | None
-    pid_era: int
-
-    def __repr__(self) -> str:
-        return f"<Candidate {self.name} epoch {self.era}.{self.step}>"
-
-
-class Advance(NamedTuple):
-    """Move a device to its next epoch, if it still stands where `candidate` says.
-
-    The epoch that was pending is forgotten, and so are the eras before `era`; `coming` are the
-    pseudonyms (pid, era) that come into reach. It fails if the device has moved on or was revoked.
-    """
-
-    candidate: Candidate
-    era: int
-    step: int
-    pid: bytes
-    chain: bytes
-    pending_pid: bytes
-    pending_key: bytes
-    coming: list[tuple[bytes, int]]
-
-    def __repr__(self) -> str:
-        return f"<Advance {self.candidate.name} to {self.era}.{self.step}>"
-
-
-class NewReading(NamedTuple):
-    """Add a reading of an active device; `device` is its number."""
-
-    device: int
-    at: float
-    path: str
-    format: int | None
-    payload: bytes
-
-
-class Confirmation(NamedTuple):
-    """Erase the pending epoch and note its session, if `pid` is what is pending.
-
-    Only then its first request's reading is added, if there is one.
-    """
-
-    device: int
-    pid: bytes
-    fingerprint: str
-    era: int
-    step: int
-    at: float
-    reading: NewReading | None = None
-
-
-Write = Advance | Confirmation | NewReading
-
-
-@dataclass(frozen=True)
-class Device:
-    """What people may know of a device. `session_*` are of its last confirmed session."""
-
-    id: int
-    name: str
-    label: str
-    state: str
-    suite: int
-    era: int
-    step: int
-    fingerprint: str
-    session_fingerprint: str | None
-    session_era: int | None
-    session_step: int | None
-    enrolled_at: float
-    seen_at: float | None
-    readings: int
-    chip: str | None
-    board: str
-    tags: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a device posted; `device` is its number, `name` its id, `format` CoAP's, if any."""
-
-    id: int
-    device: int
-    name: str
-    at: float
-    path: str
-    format: int | None
-    payload: bytes
-
-
-@dataclass(frozen=True)
-class ConfigValue:
-    """What the operator set for a device, sealed; `format` is CoAP's, if any."""
-
-    path: str
-    format: int | None
-    payload: bytes = field(repr=False)
-
-
-class Sealed(NamedTuple):
-    """A sealed value and where it stands: in `column` chain or pending_key, or config at `path`.
-
-    `device` is the number of its device, `name` what the device's id was when it was sealed.
-    """
-
-    column: str
-    device: int
-    name: str
-    path: str
-    value: bytes
-
-    def __repr__(self) -> str:
-        return f"<Sealed {self.column} of {self.name}>"
-
+__all__ = [
+    "Advance", "Candidate", "ConfigValue", "Confirmation", "Device", "NewDevice", "NewReading",
+    "Reading", "Sealed", "Store", "Write", "duplicate", "named", "replacement", "replaces",
+]  # fmt: skip
 
 _REPLACEMENT = "~new"  # no id has a tilde
 
@@ -190,7 +52,14 @@ def duplicate(holder: Device) -> DuplicateDevice:
     )
 
 
-def named(store: "Store", name: str) -> Device:
+class Named(Protocol):
+    """What has devices by their ids."""
+
+    def device(self, name: str) -> Device | None:
+        """Return the device with this id."""
+
+
+def named(store: Named, name: str) -> Device:
     """Return the device with this id; raise UnknownDevice."""
     device = store.device(name)
     if device is None:
@@ -198,7 +67,7 @@ def named(store: "Store", name: str) -> Device:
     return device
 
 
-class Store(Protocol):
+class Store(Named, Protocol):
     """What the hub asks of a store. Every write is durable when its method returns.
 
     Any method raises StoreError if the store fails. What an operator does (all but `write`,
@@ -248,9 +117,6 @@ class Store(Protocol):
 
     def discard(self, name: str) -> None:
         """Forget a device that is still pending. Raises UnknownDevice."""
-
-    def device(self, name: str) -> Device | None:
-        """Return the device with this id."""
 
     def devices(self) -> list[Device]:
         """Return all devices, in the order of enrolment."""

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 
 from skerry_hub.store import Advance, Candidate, Confirmation, NewReading, Write
+from skerry_hub.store.portable import ADD_COMING
 from skerry_hub.store.pseudonyms import Move, Pseudonyms, numbers
 
 BY_NUMBER = """
@@ -137,7 +138,4 @@ class Moves:
 
     def add_coming(self, device: int, pseudonyms: Iterable[tuple[bytes, int]]) -> None:
         """Add pseudonyms (pid, era) of coming eras."""
-        self._hot.executemany(
-            "INSERT OR REPLACE INTO coming (pid, device, era) VALUES (?, ?, ?)",
-            [(pid, device, era) for pid, era in pseudonyms],
-        )
+        self._hot.executemany(ADD_COMING, [(pid, device, era) for pid, era in pseudonyms])

@@ -1,8 +1,8 @@
 """What an operator's work does in the database, inside a transaction of the owner's."""
 
-import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from skerry_hub.errors import StaleKey
 from skerry_hub.store import Sealed
@@ -10,27 +10,36 @@ from skerry_hub.store.ledger import Entry, following
 
 _ENTRIES = "SELECT id, at, who, action, subject, detail, hash FROM audit "
 _BEFORE = """
-    SELECT 'chain', id, name, '', chain FROM device
-        WHERE chain <> x'' AND substr(chain, 1, 1) <> ?1
+    SELECT 'chain', id, name, '', chain FROM device WHERE chain <> ? AND substr(chain, 1, 1) <> ?
     UNION ALL
     SELECT 'pending_key', id, name, '', pending_key FROM device
-        WHERE substr(pending_key, 1, 1) <> ?1
+        WHERE substr(pending_key, 1, 1) <> ?
     UNION ALL
     SELECT 'config', c.device, d.name, c.path, c.payload
-        FROM config AS c JOIN device AS d ON d.id = c.device WHERE substr(c.payload, 1, 1) <> ?1
-    LIMIT ?2
+        FROM config AS c JOIN device AS d ON d.id = c.device WHERE substr(c.payload, 1, 1) <> ?
+    LIMIT ?
 """
 _RESEAL = {
-    "chain": "UPDATE device SET chain = ?1 WHERE id = ?2 AND chain = ?4",
-    "pending_key": "UPDATE device SET pending_key = ?1 WHERE id = ?2 AND pending_key = ?4",
-    "config": "UPDATE config SET payload = ?1 WHERE device = ?2 AND path = ?3 AND payload = ?4",
+    "chain": "UPDATE device SET chain = ? WHERE id = ? AND chain = ?",
+    "pending_key": "UPDATE device SET pending_key = ? WHERE id = ? AND pending_key = ?",
+    "config": "UPDATE config SET payload = ? WHERE device = ? AND payload = ? AND path = ?",
 }
+
+
+class Connection(Protocol):
+    """A connection to a database, as sqlite3 has it."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Any:
+        """Do a statement and return a cursor."""
+
+    def executemany(self, sql: str, values: Iterable[Sequence[Any]], /) -> Any:
+        """Do a statement for each."""
 
 
 class Ledger:
     """The audit log."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Connection) -> None:
         self._db = db
 
     def note(self, action: str, subject: str, detail: Mapping[str, object]) -> None:
@@ -45,17 +54,16 @@ class Ledger:
 
     def after(self, number: int, limit: int, subject: str | None) -> list[Entry]:
         """Return entries: see `Store`."""
-        rows = self._db.execute(
-            _ENTRIES + "WHERE id > ?1 AND (?3 IS NULL OR subject = ?3) ORDER BY id LIMIT ?2",
-            (number, limit, subject),
-        )
-        return [Entry(*row) for row in rows]
+        about = () if subject is None else (subject,)
+        where = "WHERE id > ? AND subject = ?" if about else "WHERE id > ?"
+        sql = f"{_ENTRIES}{where} ORDER BY id LIMIT ?"
+        return [Entry(*row) for row in self._db.execute(sql, (number, *about, limit)).fetchall()]
 
 
 class Seals:
     """What is sealed, under which row key: its number is the first byte of what is sealed."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Connection) -> None:
         self._db = db
 
     def check(self, values: Sequence[bytes]) -> None:
@@ -71,10 +79,13 @@ class Seals:
 
     def before(self, number: int, limit: int) -> list[Sealed]:
         """Return values sealed under another key: see `Store`."""
-        rows = self._db.execute(_BEFORE, (bytes((number,)), limit))
+        mark = bytes((number,))
+        rows = self._db.execute(_BEFORE, (b"", mark, mark, mark, limit)).fetchall()
         return [Sealed(*row) for row in rows]
 
     def reseal(self, values: Sequence[tuple[Sealed, bytes]]) -> None:
         """Put new values in the place of old ones: see `Store`."""
-        for old, new in values:
-            self._db.execute(_RESEAL[old.column], (new, old.device, old.path, old.value))
+        for column, sql in _RESEAL.items():
+            rows = [(new, old.device, old.value, old.path) for old, new in values
+                    if old.column == column]  # fmt: skip
+            self._db.executemany(sql, [row[: sql.count("?")] for row in rows])
