@@ -49,8 +49,9 @@ def rules(store: Store) -> list[Rule]:
 
 def put(store: Store, made: Collection[Rule]) -> None:
     """Set all rules, in the audit log too."""
-    store.note("policy", "", {"before": [*map(str, rules(store))], "after": [*map(str, made)]})
-    store.put(_KEY, json.dumps([[each.source, each.target] for each in made]).encode())
+    value = json.dumps([[each.source, each.target] for each in made]).encode()
+    said = {"before": [*map(str, rules(store))], "after": [*map(str, made)]}
+    store.put(_KEY, value, "policy", said)
 
 
 def check(store: Store, sources: Collection[str], name: str) -> None:

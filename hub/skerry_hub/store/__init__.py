@@ -217,8 +217,10 @@ class Store(Named, Protocol):
     def get(self, key: str) -> bytes | None:
         """Return a value of the hub itself."""
 
-    def put(self, key: str, value: bytes) -> None:
-        """Set a value of the hub itself."""
+    def put(
+        self, key: str, value: bytes, action: str = "", detail: Mapping[str, object] = {}
+    ) -> None:
+        """Set a value of the hub itself; with an action it is in the audit log."""
 
     def check(self) -> str:
         """Read all pages and indexes; return "sound", or raise StoreError. Takes its time."""

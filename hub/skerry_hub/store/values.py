@@ -63,9 +63,13 @@ class Values(Portable):
         rows = self._read("SELECT value FROM meta WHERE key = ?", key)
         return rows[0][0] if rows else None
 
-    def put(self, key: str, value: bytes) -> None:
+    def put(
+        self, key: str, value: bytes, action: str = "", detail: Mapping[str, object] = {}
+    ) -> None:
         with self._writing():
             self._put(key, value)
+            if action:
+                self._ledger.note(action, "", detail)
 
     def _put(self, key: str, value: bytes | None) -> None:
         self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
