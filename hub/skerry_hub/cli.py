@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from skerry.wire import SUITES
-from skerry_hub import cli_devices, cli_operate, enrolment
+from skerry_hub import cli_devices, cli_operate, cli_tokens, enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError
 from skerry_hub.flash import parsers
@@ -99,6 +99,7 @@ def _add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     parsers.add(command)
     cli_devices.add(command)
     cli_operate.add(command)
+    cli_tokens.add(command, common)
 
     gone = command("revoke", _revoke, "Erase a device's keys and end its session.")
     gone.add_argument("name")

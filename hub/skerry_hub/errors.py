@@ -10,6 +10,7 @@ HubError
     BadName             an id or a label that nobody may have
     DuplicateDevice     an id that a device has
     UnknownDevice       an id that no device has
+    DuplicateToken      a name that a token of the web interface has
     BundleError         a provisioning bundle
     BoardError          a board: not found, silent, not fit, or not the one that is meant
     BadKey              a key that no device may have
@@ -63,6 +64,10 @@ class DuplicateDevice(HubError):
 
 class UnknownDevice(HubError):
     """No device has this id."""
+
+
+class DuplicateToken(HubError):
+    """Another token has this name."""
 
 
 class BundleError(HubError):

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from skerry_hub.errors import DuplicateDevice, StoreError
+from skerry_hub.errors import DuplicateDevice, DuplicateToken, StoreError
 from skerry_hub.store import (
     Advance,
     Candidate,
@@ -20,8 +20,11 @@ from skerry_hub.store import (
     Device,
     NewDevice,
     NewReading,
+    Page,
     Reading,
     Sealed,
+    Token,
+    Wanted,
     Write,
     duplicate,
     named,
@@ -31,6 +34,8 @@ from skerry_hub.store.database import BUSY_S, edge, opened
 from skerry_hub.store.ledger import Entry
 from skerry_hub.store.moves import Moves
 from skerry_hub.store.operated import Ledger, Seals
+from skerry_hub.store.pages import Pages
+from skerry_hub.store.tokens import Tokens
 
 _KEYS = """
     SELECT id, name, suite, era, step, pid, chain, pending_pid, pending_key, era
@@ -82,6 +87,8 @@ class SqliteStore:
         self._moves = Moves(self._db)
         self._ledger = Ledger(self._db)
         self._seals = Seals(self._db)
+        self._pages = Pages(self._db)
+        self._tokens = Tokens(self._db)
 
     def __repr__(self) -> str:
         return f"<SqliteStore {self._path}>"
@@ -393,6 +400,51 @@ class SqliteStore:
     def last_audit(self) -> Entry | None:
         with edge(self._path):
             return self._ledger.last()
+
+    def population(self) -> Mapping[str, int]:
+        with edge(self._path):
+            return self._pages.population()
+
+    def page(self, after: int, limit: int, wanted: Wanted) -> Page:
+        with self._snapshot():
+            return self._pages.devices(after, limit, wanted)
+
+    def readings_before(self, device: int, before: int | None, limit: int) -> list[Reading]:
+        with edge(self._path):
+            return self._pages.readings(device, before, limit)
+
+    def audit_before(
+        self, before: int | None, limit: int, subject: str | None = None
+    ) -> list[Entry]:
+        with edge(self._path):
+            return self._pages.entries(before, limit, subject)
+
+    def add_token(self, token: Token) -> None:
+        with self._writing():
+            if self._tokens.get(token.name) is not None:
+                raise DuplicateToken(f"there is a token {token.name}: revoke it, or choose a name")
+            self._tokens.add(token)
+            said = {"name": token.name, "scopes": token.scopes, "expires_at": token.expires_at}
+            self._ledger.note("token", "", said)
+
+    def revoke_token(self, name: str) -> bool:
+        with self._writing():
+            if not self._tokens.remove(name):
+                return False
+            self._ledger.note("revoke token", "", {"name": name})
+        return True
+
+    def token(self, name: str) -> Token | None:
+        with edge(self._path):
+            return self._tokens.get(name)
+
+    def tokens(self) -> list[Token]:
+        with edge(self._path):
+            return self._tokens.all()
+
+    def note_tokens_used(self, when: Mapping[str, float]) -> None:
+        with self._writing():
+            self._tokens.used(when)
 
     def sealed_before(self, number: int, limit: int) -> list[Sealed]:
         with edge(self._path):
