@@ -12,6 +12,7 @@ HubError
     UnknownDevice       an id that no device has
     DuplicateToken      a name that a token of the web interface has
     BundleError         a provisioning bundle
+        BundleGone      one that was handed over
     BoardError          a board: not found, silent, not fit, or not the one that is meant
     BadKey              a key that no device may have
     NotAllowed          what the policy forbids
@@ -21,6 +22,7 @@ HubError
         DeviceBusy          it has enough to answer
     AuditError          the audit log is not what it was
     ControlError        the running hub, asked by another process
+    Overloaded          the web interface has enough to do
 
 No text ever holds a key.
 """
@@ -74,6 +76,10 @@ class BundleError(HubError):
     """A provisioning bundle is damaged, in the way, or another hub's."""
 
 
+class BundleGone(BundleError):
+    """A bundle was handed over, and the hub has it no more."""
+
+
 class BoardError(HubError):
     """A board is not there, does not answer, is not fit, or is not the one that is meant."""
 
@@ -108,3 +114,7 @@ class AuditError(HubError):
 
 class ControlError(HubError):
     """There is no running hub to ask, or it could not do what it was asked."""
+
+
+class Overloaded(HubError):
+    """More requests wait than the web interface keeps."""

@@ -12,7 +12,7 @@ Command = Callable[
     [str, Callable[[Config, argparse.Namespace], int], str], argparse.ArgumentParser
 ]
 
-_OURS = {"mpremote", "serial", "littlefs", "segno", "fpdf"}
+_OURS = {"mpremote", "serial", "littlefs", "fpdf"}
 
 
 def _later(module: str) -> Callable[[Config, argparse.Namespace], int]:
