@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skerry.chain import Chain
 from skerry_hub import apps, enrolment, logs, monitoring, supervised
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
-from skerry_hub.control import Control
+from skerry_hub.control import Control, Handler
 from skerry_hub.devices import Devices, Guarded
 from skerry_hub.endpoints import Endpoint
 from skerry_hub.errors import HubError, StoreError
@@ -27,6 +27,9 @@ from skerry_hub.sessions import Sessions
 from skerry_hub.store import named
 from skerry_hub.store.ledger import acting_as
 from skerry_hub.udp import Datagram, Sockets
+
+if TYPE_CHECKING:
+    from skerry_hub.web.server import Server
 
 _WATCH_S = 0.5  # how often other processes' writes are looked for
 _SCRUB_S = 10.0  # how often addresses are written, and overwritten keys erased from the journal
@@ -97,21 +100,25 @@ class Running:
     async def seen(self, said: dict[str, Any]) -> dict[str, Any]:
         """Return what explain.py asks about a device; raise UnknownDevice or VaultError."""
         name = str(said["device"])
-        known, live = self._store.keys(name), self.sessions.of(name)
+        known = self._store.keys(name)
         failures = []
         if known is not None and known.chain:
             chain = self._hub.vault.open(b"chain", name.encode(), known.chain)
             failures = self.handshakes.failures.about(known, Chain.unpack(chain))
-        session = None
-        if live is not None and live.path is not None:
-            session = {
-                "fingerprint": live.session.fingerprint,
-                "heard_s": time.monotonic() - live.heard_at,
-                "address": str(live.path.address[0]),
-            }
         noted = self._store.address(named(self._store, name).id)
         address = json.loads(noted)[0] if noted else None
-        return {"session": session, "failures": failures, "address": address}
+        return {"session": self.session(name), "failures": failures, "address": address}
+
+    def session(self, name: str) -> dict[str, Any] | None:
+        """Return what people may know of a device's session, if it is in one."""
+        live = self.sessions.of(name)
+        if live is None or live.path is None:
+            return None
+        return {
+            "fingerprint": live.session.fingerprint,
+            "heard_s": time.monotonic() - live.heard_at,
+            "address": str(live.path.address[0]),
+        }
 
     async def _every(self, pause: float, step: Callable[[], object]) -> None:
         """Do something now and then, also after the store failed at it."""
@@ -170,19 +177,39 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
         control = Control(config.control, handlers)
         await control.start()
         watched = config.monitoring and await monitoring.serve(config.monitoring, running)
+        site = await _web(running, hub, config, orders) if config.web else None
         running.devices.guard = hub.store
         await apps.begin(config.app, running.site, Guarded(running.devices, hub.store))
-        if config.json:
-            print(json.dumps({"hub": hub.id, "listening": running.addresses}), flush=True)
-        else:
-            where = ", ".join(f"{host} port {port}" for host, port in running.addresses)
-            print(f"hub {hub.id} listens on {where}; Ctrl-C ends it", flush=True)
+        _say_where(config, running, site.url if site else "")
         supervised.tell("READY=1")
         await stop.wait()
         supervised.tell("STOPPING=1")
         await control.stop()
+        if site:
+            await site.stop()
         if watched:
             await watched.cleanup()
+
+
+async def _web(
+    running: Running, hub: enrolment.Hub, config: Config, orders: dict[str, Handler]
+) -> "Server":
+    from skerry_hub.web.server import Server  # what it needs takes long to import
+
+    server = Server(running, hub, config, orders)
+    await server.start()
+    return server
+
+
+def _say_where(config: Config, running: Running, url: str) -> None:
+    if config.json:
+        said = {"hub": running.id, "listening": running.addresses, **({"web": url} if url else {})}
+        print(json.dumps(said), flush=True)
+        return
+    where = ", ".join(f"{host} port {port}" for host, port in running.addresses)
+    print(f"hub {running.id} listens on {where}; Ctrl-C ends it", flush=True)
+    if url:
+        print(f"web interface: {url}", flush=True)
 
 
 def serve(config: Config) -> int:

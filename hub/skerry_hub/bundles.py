@@ -81,6 +81,11 @@ def write(folder: Path, bundle: Bundle, chain: Chain) -> Path:
     return folder
 
 
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the files of a bundle by their names; raise OSError."""
+    return {name: (folder / name).read_bytes() for name in (_DESCRIPTION, _KEY)}
+
+
 def put_in_place(unfinished: Path, place: Path) -> None:
     """Give a bundle's folder its name, durably."""
     unfinished.rename(place)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from skerry.wire import SUITES
-from skerry_hub import cli_devices, cli_operate, enrolment
+from skerry_hub import cli_devices, cli_operate, cli_tokens, enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError
 from skerry_hub.flash import parsers
@@ -24,11 +24,12 @@ _HEAD = ("device", "label", "state", "epoch", "key", "session", "readings", "las
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, 1 for an error, 130 if interrupted."""
     unsaid = argparse.Namespace(
-        data=None, json=False, listen=None, address=None, config=None, app=None
+        data=None, json=False, listen=None, address=None, config=None, app=None, web=None
     )
     args = _parser().parse_args(argv, unsaid)
     try:
-        config = Config.of(args.data, args.listen, args.address, args.json, args.config, args.app)
+        config = Config.of(args.data, args.listen, args.address, args.json, args.config, args.app,
+                           web=args.web)  # fmt: skip
         status: int = args.command(config, args)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough; the interpreter flushes once more
@@ -86,6 +87,8 @@ def _add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     hub.add_argument("--listen", metavar="HOST:PORT", action="append", help="may be repeated")
     hub.add_argument("--app", metavar="MODULE:FUNCTION", help="adds resources: docs/hub-api.md")
 
+    hub.add_argument("--web", metavar="HOST:PORT", help="serve the web interface: docs/web.md")
+
     tail = command("tail", _tail, "Print readings as they arrive.")
     tail.add_argument("--device", metavar="NAME", help="of one device only")
     tail.add_argument("--count", type=int, metavar="N", help="end after so many")
@@ -99,6 +102,7 @@ def _add_commands(commands: Any, common: argparse.ArgumentParser) -> None:
     parsers.add(command)
     cli_devices.add(command)
     cli_operate.add(command)
+    cli_tokens.add(command, common)
 
     gone = command("revoke", _revoke, "Erase a device's keys and end its session.")
     gone.add_argument("name")

@@ -152,9 +152,7 @@ def _undelete(config: Config, args: argparse.Namespace) -> int:
 
 
 def _tag(config: Config, args: argparse.Namespace) -> int:
-    tags = " ".join(args.tag)
-    if not tags.isprintable() or any(len(each.split()) != 1 for each in args.tag):
-        raise HubError("a tag is one word of printable characters")
+    tags = enrolment.checked_tags(args.tag)
     with opened(config) as store:
         if args.tag or args.none:
             store.set_tags(args.name, tags)

@@ -26,6 +26,9 @@ class Config:
     file: Path | None = None
     app: str | None = None
     clones: str = "report"
+    web: Endpoint | None = None
+    web_cert: Path | None = None
+    web_key: Path | None = None
 
     @staticmethod
     def of(
@@ -36,9 +39,10 @@ class Config:
         file: str | None = None,
         app: str | None = None,
         environ: Mapping[str, str] = os.environ,
+        web: str | None = None,
     ) -> "Config":
         """Read flags, the environment, then the settings file; raise ConfigError."""
-        flags = {"data": data, "listen": listen, "address": address, "app": app}
+        flags = {"data": data, "listen": listen, "address": address, "app": app, "web": web}
         path = _settings_file(file or environ.get("SKERRY_CONFIG"), flags, environ)
         values = settings.resolve(flags, environ, settings.read_file(path) if path else {})
         return Config(
@@ -53,6 +57,9 @@ class Config:
             file=path,
             app=values["app"],
             clones=values["clones"],
+            web=values["web"],
+            web_cert=values["web_cert"],
+            web_key=values["web_key"],
         )
 
     @property
@@ -87,7 +94,8 @@ class Config:
     def explained(self) -> str:
         """Return a settings file that says what holds now, every setting explained."""
         values = {name: getattr(self, name, None) for name in ("data", "listen", "address",
-                  "app", "clones", "monitoring", "log_format", "log_level")}  # fmt: skip
+                  "app", "clones", "monitoring", "web", "web_cert", "web_key", "log_format",
+                  "log_level")}  # fmt: skip
         default = KeySource("file", str(self.data / "kek"))
         values |= {f"kek_{kind}": None for kind in KINDS}
         if self.kek != default:

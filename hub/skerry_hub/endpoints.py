@@ -12,15 +12,15 @@ WILDCARDS = ("::", "0.0.0.0")  # noqa: S104 - compared with, not bound
 _ENDPOINT = re.compile(r"(?:\[([^\[\]\s]+)\]|([^\[\]:\s]*))(?::(\d{1,5}))?")
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str, port: int = PORT) -> Endpoint:
     """Read host:port, [v6]:port or :port, which means every address; raise ConfigError.
 
-    A host alone means CoAP's own port.
+    A host alone means `port`, CoAP's own if it is not said.
     """
     match = _ENDPOINT.fullmatch(text)
     if not text or match is None or int(match[3] or 0) > 0xFFFF:
         raise ConfigError(f"{text!r} is no address: write HOST:PORT, [IPv6]:PORT or :PORT")
-    return match[1] or match[2] or "::", PORT if match[3] is None else int(match[3])
+    return match[1] or match[2] or "::", port if match[3] is None else int(match[3])
 
 
 def parse_reachable(text: str) -> Endpoint:

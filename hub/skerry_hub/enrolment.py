@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,15 +161,21 @@ def opened(config: Config) -> Iterator[Hub]:
 
 
 def enroll(
-    hub: Hub, name: str | None, *, label: str = "", address: Endpoint, suite: int = 0
+    hub: Hub,
+    name: str | None,
+    *,
+    label: str = "",
+    address: Endpoint,
+    suite: int = 0,
+    tags: str = "",
 ) -> Enrolled:
-    """Enrol a device under an id, given or new, and write its bundle.
+    """Enrol a device under an id, given or new, and write its bundle. `tags` are words by spaces.
 
     Raises BadName, DuplicateDevice, or BundleError if something is in the bundle's place.
     """
     name = device_id(name)
     check_label(label)
-    with _bundles(hub) as finished:
+    with bundles_of(hub) as finished:
         if name in finished:
             return finished[name]
         holder = hub.store.device(name)
@@ -180,7 +186,7 @@ def enroll(
             raise BundleError(f"{place} is of no device enrolled here: move it away first")
         device, chain = new_device(hub, name, new_master_key(), label=label, suite=suite)
         unfinished = _unfinished(hub, device, chain, address)
-        hub.store.enroll(device, coming(chain))
+        hub.store.enroll(replace(device, tags=tags), coming(chain))
         return _finished(unfinished, place, device)
 
 
@@ -190,7 +196,7 @@ def undelete(hub: Hub, name: str, address: Endpoint) -> Enrolled:
     Its old key was erased when it was revoked: the board needs the new bundle. Raises
     UnknownDevice, HubError if it is not revoked, or BundleError.
     """
-    with _bundles(hub):
+    with bundles_of(hub):
         former, row = named(hub.store, name), replacement(name)
         if former.state != "revoked" or "~" in name:
             raise HubError(f"{name} is {former.state}: only what was revoked gets a new key so")
@@ -244,7 +250,7 @@ def coming(chain: Chain) -> list[tuple[bytes, int]]:
 
 
 @contextmanager
-def _bundles(hub: Hub) -> Iterator[dict[str, Enrolled]]:
+def bundles_of(hub: Hub) -> Iterator[dict[str, Enrolled]]:
     """Hold the folder of bundles for oneself; give what earlier enrolments left to finish."""
     hub.bundles.mkdir(mode=0o700, exist_ok=True)
     with locked(hub.bundles):
@@ -296,6 +302,14 @@ def check_label(label: str) -> None:
     """Raise BadName unless this can be a label."""
     if not label.isprintable():
         raise BadName("a label is one line of printable characters")
+
+
+def checked_tags(tags: Collection[str]) -> str:
+    """Return tags as the store has them; raise BadName unless each can be one."""
+    joined = " ".join(tags)
+    if not joined.isprintable() or any(len(each.split()) != 1 for each in tags):
+        raise BadName("a tag is one word of printable characters")
+    return joined
 
 
 def _random_name(prefix: str) -> str:

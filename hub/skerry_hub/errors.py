@@ -10,7 +10,9 @@ HubError
     BadName             an id or a label that nobody may have
     DuplicateDevice     an id that a device has
     UnknownDevice       an id that no device has
+    DuplicateToken      a name that a token of the web interface has
     BundleError         a provisioning bundle
+        BundleGone      one that was handed over
     BoardError          a board: not found, silent, not fit, or not the one that is meant
     BadKey              a key that no device may have
     NotAllowed          what the policy forbids
@@ -21,6 +23,7 @@ HubError
     AuditError          the audit log is not what it was
     ControlError        the running hub, asked by another process
     MissingExtra        a program or library that comes with an extra of ours
+    Overloaded          the web interface has enough to do
 
 No text ever holds a key.
 """
@@ -66,8 +69,16 @@ class UnknownDevice(HubError):
     """No device has this id."""
 
 
+class DuplicateToken(HubError):
+    """Another token has this name."""
+
+
 class BundleError(HubError):
     """A provisioning bundle is damaged, in the way, or another hub's."""
+
+
+class BundleGone(BundleError):
+    """A bundle was handed over, and the hub has it no more."""
 
 
 class BoardError(HubError):
@@ -108,3 +119,7 @@ class ControlError(HubError):
 
 class MissingExtra(HubError):
     """A program or library is not installed; the text names the extra that brings it."""
+
+
+class Overloaded(HubError):
+    """More requests wait than the web interface keeps."""

@@ -2,7 +2,7 @@
 
     copy      the backup, beside the database; checked, and brought to the schema of today
     compare   with the database as it is now, if it can be read, and with a revocation list
-    merge     what was revoked or quarantined since, into the copy
+    merge     what was revoked or quarantined since, into the copy; tokens that are none any more
     replace   the database by the copy, in one rename; the former one stays as skerry.db.before
 
 The hub must not run. No session is in a backup. Where the devices stand now they meet the hub
@@ -197,6 +197,10 @@ def _merge(copy: Store, now: Store | None, report: Report, file: Path) -> None:
         copy.revoke(name)
     for name in report.quarantined:
         copy.quarantine(name, "as before the restore")
+    valid = {each.name: each.hash for each in now.tokens()} if now is not None else {}
+    for token in copy.tokens():
+        if valid.get(token.name) != token.hash:
+            copy.revoke_token(token.name)
     detail = {"file": file.name, "made_at": report.made_at}
     if now is not None:
         starts = max(now.get("starts") or b"", copy.get("starts") or b"")  # 8 bytes each

@@ -19,6 +19,7 @@ from skerry_hub.errors import ConfigError
 
 DEFAULT_DATA = "~/.local/share/skerry"
 FILE_NAME = "skerry.toml"
+WEB_PORT = 8683
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,22 @@ SETTINGS = (
         ("Serve /health and /metrics over HTTP here, so that Prometheus can read it.",
          "Not on a public address: it tells how many devices there are. Default: nowhere."),
         "127.0.0.1:9090",
+    ),
+    Setting(
+        "web", None, lambda value: parse_endpoint(_text(value), WEB_PORT), _show_endpoint,
+        ("Serve the page and the REST API here (docs/web.md); skerry token makes what one logs in",
+         "with. Needs web_cert and web_key unless it is a loopback address. Default: nowhere."),
+        "127.0.0.1:8683",
+    ),
+    Setting(
+        "web_cert", None, _path, _quoted,
+        ("The certificate of the web interface and those above it: a PEM file. Default: none.",),
+        "/etc/skerry/web.crt",
+    ),
+    Setting(
+        "web_key", None, _path, _quoted,
+        ("The key of that certificate: a PEM file without a password. Default: none.",),
+        "/etc/skerry/web.key",
     ),
     Setting(
         "log_format", "text", _choice("text", "json"), _quoted,

@@ -12,7 +12,7 @@ from desk import found_by
 
 from skerry import schedule
 from skerry.chain import Chain
-from skerry_hub import device_config, enrolment
+from skerry_hub import audit, device_config, enrolment
 from skerry_hub.config import Config
 from skerry_hub.store.database import SCHEMA_VERSION, create
 from skerry_hub.store.sqlite import SqliteStore
@@ -182,3 +182,19 @@ def test_version_4_keeps_its_keys_and_what_is_set_and_pending(tmp_path):
         assert value.payload == b"red"
         assert [each.readings for each in hub.store.devices()] == [0, 4, 2, 1, 0]
         assert hub.store.last_audit() is None
+
+
+def test_version_5_keeps_its_audit_log_and_counts_its_devices(tmp_path):
+    """Lamp waits for its confirmation, gone is revoked, held is in quarantine."""
+    config = old(tmp_path / "old", 5)
+    with enrolment.opened(config) as hub:
+        assert audit.verified(hub.store).entries == 8
+        assert hub.store.population() == {
+            "pending": 0, "active": 2, "quarantined": 1, "revoked": 1
+        }  # fmt: skip
+        assert hub.store.tokens() == []
+        held = hub.store.keys("held")
+        chain = Chain.unpack(hub.vault.open(b"chain", b"held", held.chain))
+        assert schedule.pseudonym(chain.chain_key) == held.pid
+        hub.store.release("held")
+        assert hub.store.population()["active"] == 3

@@ -21,6 +21,7 @@ class Hub:
         self.process: subprocess.Popen[str] | None = None
         self.address = ("127.0.0.1", 0)
         self.log = folder / "hub.log"
+        self.web = ""
         self.relays: list[Relay] = []
         self.devices: list[Device] = []
         self("init")
@@ -46,6 +47,7 @@ class Hub:
         said = self.process.stdout.readline()
         assert said, self.log.read_text()
         self.address = tuple(json.loads(said)["listening"][0])
+        self.web = json.loads(said).get("web", "")
 
     def kill(self) -> None:
         """Cut the hub's power."""

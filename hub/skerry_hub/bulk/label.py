@@ -62,6 +62,17 @@ def _read(config: Config, hub: enrolment.Hub, text: str) -> int:
     return 0
 
 
+def svg(text: LabelText) -> bytes:
+    """Return the code of a label as a picture that scales."""
+    import segno
+
+    out = io.BytesIO()
+    segno.make(str(text), error="q", micro=False).save(
+        out, kind="svg", xmldecl=False, svgns=True, omitsize=True
+    )
+    return out.getvalue()
+
+
 def _png(text: LabelText, scale: int = 8) -> bytes:
     import segno
 

@@ -19,14 +19,18 @@ from skerry_hub.store.records import (
     Device,
     NewDevice,
     NewReading,
+    Page,
     Reading,
     Sealed,
+    Token,
+    Wanted,
     Write,
 )
 
 __all__ = [
     "Advance", "Candidate", "ConfigValue", "Confirmation", "Device", "NewDevice", "NewReading",
-    "Reading", "Sealed", "Store", "Write", "duplicate", "named", "replacement", "replaces",
+    "Page", "Reading", "Sealed", "Store", "Token", "Wanted", "Write", "duplicate", "named",
+    "replacement", "replaces",
 ]  # fmt: skip
 
 _REPLACEMENT = "~new"  # no id has a tilde
@@ -71,7 +75,7 @@ class Store(Named, Protocol):
     """What the hub asks of a store. Every write is durable when its method returns.
 
     Any method raises StoreError if the store fails. What an operator does (all but `write`,
-    readings, addresses and starts) is in the audit log by the same transaction.
+    readings, addresses, starts and uses of tokens) is in the audit log by the same transaction.
     """
 
     def candidates(self, pids: Collection[bytes]) -> dict[bytes, list[Candidate]]:
@@ -197,6 +201,38 @@ class Store(Named, Protocol):
 
     def last_audit(self) -> Entry | None:
         """Return the last entry."""
+
+    def population(self) -> Mapping[str, int]:
+        """Return how many devices are in each state; the time does not depend on how many."""
+
+    def page(self, after: int, limit: int, wanted: Wanted) -> Page:
+        """Return up to `limit` devices with higher numbers, lowest first.
+
+        It looks at a bounded number of devices: a page may have few, or none, and a `next`.
+        """
+
+    def readings_before(self, device: int, before: int | None, limit: int) -> list[Reading]:
+        """Return a device's readings before one of its own, or the last ones, newest first."""
+
+    def audit_before(
+        self, before: int | None, limit: int, subject: str | None = None
+    ) -> list[Entry]:
+        """Return the entries with lower numbers, of one subject or all, newest first."""
+
+    def add_token(self, token: Token) -> None:
+        """Add a token of the web interface. Raises DuplicateToken."""
+
+    def revoke_token(self, name: str) -> bool:
+        """Forget a token; False if there is none."""
+
+    def token(self, name: str) -> Token | None:
+        """Return a token."""
+
+    def tokens(self) -> list[Token]:
+        """Return all tokens, by name."""
+
+    def note_tokens_used(self, when: Mapping[str, float]) -> None:
+        """Note when tokens were used last."""
 
     def sealed_before(self, number: int, limit: int) -> list[Sealed]:
         """Return values that are sealed under another row key than this one."""

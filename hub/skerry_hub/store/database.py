@@ -10,7 +10,7 @@ from skerry_hub.errors import NotInitialised, StoreError
 from skerry_hub.files import write_private
 from skerry_hub.store.migrations import migrate
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 BUSY_S = 5.0  # how long to wait for another process's transaction
 _CACHE_KIB = 32 * 1024  # of database pages
 _CHECKPOINT_PAGES = 4000  # of the journal, until they are copied into the database

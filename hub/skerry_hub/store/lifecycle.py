@@ -13,11 +13,11 @@ _KEYS = """
     SELECT id, name, suite, era, step, pid, chain, pending_pid, pending_key, era
     FROM device WHERE name = ?
 """
-_DEVICES = """
+DEVICES_OF = """
     SELECT id, name, label, state, suite, era, step, fingerprint, session_fingerprint,
            session_era, session_step, enrolled_at, seen_at, readings, chip, board, tags
-    FROM device
-"""
+    FROM """
+_DEVICES = DEVICES_OF + "device "
 _ENROL = """
     INSERT INTO device (name, label, state, suite, era, step, pid, chain, fingerprint, enrolled_at,
                         chip, board, tags, key_check)

@@ -23,6 +23,7 @@ class Portable(ABC):
     _db: Connection
     _ledger: Ledger
     _seals: Seals
+    _POSITION: str  # SQL's function of (text, piece): where the piece begins, from 1, or 0
 
     @abstractmethod
     def _edge(self) -> AbstractContextManager[None]:
@@ -31,6 +32,10 @@ class Portable(ABC):
     @abstractmethod
     def _read(self, sql: str, *values: Any) -> list[Any]:
         """Return all rows of a query, outside a transaction or in the one that is open."""
+
+    @abstractmethod
+    def _snapshot(self) -> AbstractContextManager[None]:
+        """Several reads that see the same."""
 
     @abstractmethod
     def _writing(self) -> AbstractContextManager[Connection]:

@@ -141,6 +141,37 @@ class ConfigValue:
     payload: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Token:
+    """Who may use the web interface. `hash` is SHA-256 of the secret, `scopes` words by spaces."""
+
+    name: str
+    hash: bytes = field(repr=False)
+    scopes: str
+    created_at: float
+    expires_at: float | None = None
+    used_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which devices a page is to have; what is empty asks for nothing.
+
+    `tag` is one of its tags, `text` stands somewhere in id, label or fingerprint.
+    """
+
+    state: str = ""
+    tag: str = ""
+    text: str = ""
+
+
+class Page(NamedTuple):
+    """Some devices; `next` is what to go on behind, None at the end."""
+
+    devices: list[Device]
+    next: int | None
+
+
 class Sealed(NamedTuple):
     """A sealed value and where it stands: in `column` chain or pending_key, or config at `path`.
 

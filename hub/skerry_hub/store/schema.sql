@@ -1,7 +1,7 @@
 -- What the hub remembers. `chain` and `pending_key` are sealed (vault.py): no key is in clear here.
 -- What is sealed begins with the number of the row key that it is sealed under, one byte.
 
-PRAGMA user_version = 5;
+PRAGMA user_version = 6;
 
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,             -- 'hub', 'row_key', 'starts'; vault.py has all keys
@@ -117,4 +117,38 @@ END;
 CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit
 BEGIN
     SELECT raise(ABORT, 'the audit log is only ever added to');
+END;
+
+-- Who may use the web interface: of each token the hash alone (tokens.py).
+CREATE TABLE token (
+    name       TEXT PRIMARY KEY,
+    hash       BLOB NOT NULL,           -- SHA-256 of the secret
+    scopes     TEXT NOT NULL,           -- words by spaces
+    created_at REAL NOT NULL,
+    expires_at REAL,
+    used_at    REAL                     -- to the minute
+) STRICT, WITHOUT ROWID;
+
+-- How many devices are in each state: nobody has to count them. Handshakes and readings change none.
+CREATE TABLE population (
+    state   TEXT PRIMARY KEY,
+    devices INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO population VALUES ('pending', 0), ('active', 0), ('quarantined', 0), ('revoked', 0);
+
+CREATE TRIGGER device_is_new AFTER INSERT ON device
+BEGIN
+    UPDATE population SET devices = devices + 1 WHERE state = new.state;
+END;
+
+CREATE TRIGGER device_is_gone AFTER DELETE ON device
+BEGIN
+    UPDATE population SET devices = devices - 1 WHERE state = old.state;
+END;
+
+CREATE TRIGGER device_is_changed AFTER UPDATE OF state ON device
+BEGIN
+    UPDATE population SET devices = devices - 1 WHERE state = old.state;
+    UPDATE population SET devices = devices + 1 WHERE state = new.state;
 END;

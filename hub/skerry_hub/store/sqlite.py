@@ -17,6 +17,8 @@ from skerry_hub.store.database import BUSY_S, edge, opened
 from skerry_hub.store.lifecycle import Lifecycle
 from skerry_hub.store.moves import Moves
 from skerry_hub.store.operated import Ledger, Seals
+from skerry_hub.store.pages import Pages
+from skerry_hub.store.tokens import Tokens
 from skerry_hub.store.values import Values
 
 _READINGS = """
@@ -45,12 +47,26 @@ _HAND_OVER = """
     )
     UPDATE reading SET device = ?1 WHERE id IN (SELECT id FROM chain)
 """
+_READINGS_BEFORE = """
+    WITH RECURSIVE chain (id, n) AS (
+        SELECT last_reading, 1 FROM device WHERE id = ?1 AND ?2 IS NULL
+        UNION ALL
+        SELECT previous, 1 FROM reading WHERE id = ?2 AND device = ?1
+        UNION ALL
+        SELECT previous, n + 1 FROM chain JOIN reading USING (id)
+        WHERE n < ?3 AND previous NOT NULL
+    )
+    SELECT r.id, r.device, d.name, r.at, r.path, r.format, r.payload
+    FROM chain JOIN reading AS r USING (id) JOIN device AS d ON d.id = r.device
+    ORDER BY r.id DESC
+"""
 
 
-class SqliteStore(Lifecycle, Values):
+class SqliteStore(Lifecycle, Values, Tokens, Pages):
     """A `Store`: see there for what the methods do. Use one a process."""
 
     _db: sqlite3.Connection
+    _POSITION = "instr"
 
     def __init__(self, path: Path) -> None:
         """Open the database; raise NotInitialised or StoreError."""
@@ -83,7 +99,6 @@ class SqliteStore(Lifecycle, Values):
 
     @contextmanager
     def _snapshot(self) -> Iterator[None]:
-        """Several reads that see the same."""
         with self._edge():
             self._db.execute("BEGIN")
             try:
@@ -152,6 +167,10 @@ class SqliteStore(Lifecycle, Values):
 
     def last_reading_id(self) -> int:
         return int(self._read("SELECT coalesce(max(id), 0) FROM reading")[0][0])
+
+    def readings_before(self, device: int, before: int | None, limit: int) -> list[Reading]:
+        rows = self._read(_READINGS_BEFORE, device, before, limit)
+        return [Reading(*row) for row in rows]
 
     def copy_to(self, path: Path) -> None:
         """Copy all that is committed to a database file, while others go on to write."""
