@@ -9,6 +9,7 @@ from skerry_hub import settings
 from skerry_hub.endpoints import WILDCARDS, Endpoint, own_address
 from skerry_hub.errors import ConfigError
 from skerry_hub.keysource import KINDS, KeySource
+from skerry_hub.outgoing import settings as outgoing
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Config:
     file: Path | None = None
     app: str | None = None
     clones: str = "report"
+    webhooks: tuple[outgoing.WebhookSettings, ...] = ()
 
     @staticmethod
     def of(
@@ -40,7 +42,8 @@ class Config:
         """Read flags, the environment, then the settings file; raise ConfigError."""
         flags = {"data": data, "listen": listen, "address": address, "app": app}
         path = _settings_file(file or environ.get("SKERRY_CONFIG"), flags, environ)
-        values = settings.resolve(flags, environ, settings.read_file(path) if path else {})
+        said = settings.read_file(path, outgoing.TABLES) if path else {}
+        values = settings.resolve(flags, environ, said)
         return Config(
             data=values["data"],
             kek=_key_source(values),
@@ -53,6 +56,7 @@ class Config:
             file=path,
             app=values["app"],
             clones=values["clones"],
+            webhooks=outgoing.webhooks(said.get("webhook", [])),
         )
 
     @property
@@ -92,7 +96,7 @@ class Config:
         values |= {f"kek_{kind}": None for kind in KINDS}
         if self.kek != default:
             values[f"kek_{self.kek.kind}"] = self.kek.said
-        return settings.explained(values)
+        return settings.explained(values) + outgoing.explained(self.webhooks)
 
 
 def _key_source(values: Mapping[str, object]) -> KeySource:
