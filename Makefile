@@ -67,7 +67,7 @@ test-faults: $(VENV)/test  ## full, damaged and slow disks, wrong clocks; root, 
 test-service: $(VENV)/test  ## docs/examples/skerry.service in systemd; root, apt-get install systemd-container dbus python3-venv
 	$(BIN)/pytest tests/service
 
-test-outgoing: $(VENV)/test  ## webhooks against a receiver
+test-outgoing: $(VENV)/test  ## webhooks, MQTT: apt-get install mosquitto mosquitto-clients
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[receivers]'
 	$(BIN)/pytest tests/outgoing
 

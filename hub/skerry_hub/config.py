@@ -28,6 +28,7 @@ class Config:
     app: str | None = None
     clones: str = "report"
     webhooks: tuple[outgoing.WebhookSettings, ...] = ()
+    mqtt: outgoing.MqttSettings | None = None
 
     @staticmethod
     def of(
@@ -57,6 +58,7 @@ class Config:
             app=values["app"],
             clones=values["clones"],
             webhooks=outgoing.webhooks(said.get("webhook", [])),
+            mqtt=outgoing.mqtt(said.get("mqtt")),
         )
 
     @property
@@ -96,7 +98,7 @@ class Config:
         values |= {f"kek_{kind}": None for kind in KINDS}
         if self.kek != default:
             values[f"kek_{self.kek.kind}"] = self.kek.said
-        return settings.explained(values) + outgoing.explained(self.webhooks)
+        return settings.explained(values) + outgoing.explained(self.webhooks, self.mqtt)
 
 
 def _key_source(values: Mapping[str, object]) -> KeySource:

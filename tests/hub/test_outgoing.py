@@ -10,10 +10,11 @@ import pytest
 from skerry import cbor
 from skerry_hub import enrolment
 from skerry_hub.config import Config
-from skerry_hub.errors import ConfigError
+from skerry_hub.errors import BadName, ConfigError
 from skerry_hub.outgoing import logs, running
 from skerry_hub.outgoing.items import of_entry, of_reading, rfc3339
 from skerry_hub.outgoing.logs import Bookmark, Position
+from skerry_hub.outgoing.mqtt import Mqtt
 from skerry_hub.outgoing.webhook import signed
 from skerry_hub.store import NewReading, Reading
 
@@ -167,6 +168,7 @@ def test_the_signature_is_that_of_the_specification(monkeypatch):
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
+MQTT = '[mqtt]\nurl = "mqtts://b.example"\n'
 WEBHOOK = '[[webhook]]\nname = "a"\nurl = "https://a.example/x"\nsecret_file = "/s"\n'
 
 
@@ -193,6 +195,16 @@ def configured(tmp_path, text):
         (WEBHOOK + "allow_http = 1\n", "true or false"),
         ("webhook = 3\n", "in two brackets"),
         ("webhook = [3]\n", "write it as a table"),
+        (MQTT.replace("mqtts:", "mqtt:"), "say allow_plain = true"),
+        (MQTT.replace("mqtts:", "http:"), "mqtts://HOST"),
+        (MQTT + 'password_file = "/p"\n', "of no use without user"),
+        (MQTT + 'readings_topic = "a/+/b"\n', "mqtt: readings_topic: write a topic without wildcards"),
+        (MQTT + 'readings_topic = "a/{hub.id}"\n', "{hub} and {device} are filled in"),
+        (MQTT + 'events_topic = "a/{device}"\n', "{hub} are filled in"),
+        (MQTT + 'status_topic = ""\n', "write a topic"),
+        (MQTT + 'status_topic = "$SYS/x"\n', "write a topic"),
+        (MQTT + 'version = "3"\n', "none of 5, 3.1.1"),
+        ("[[mqtt]]\n", "mqtt: write it as a table"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_destination_is_said(tmp_path, text, wrong):
@@ -209,9 +221,18 @@ def test_plain_http_is_for_this_machine_or_for_who_asks(tmp_path):
 
 def test_the_printed_file_reads_the_same(tmp_path):
     more = 'send = ["events"]\nbegin = "start"\nca_file = "/ca.pem"\n'
-    first = configured(tmp_path, WEBHOOK + more + WEBHOOK.replace('"a"', '"b"'))
+    first = configured(
+        tmp_path,
+        WEBHOOK
+        + more
+        + WEBHOOK.replace('"a"', '"b"')
+        + MQTT
+        + 'readings_topic = "x/{device}"\nretain = true\n',
+    )
     again = configured(tmp_path, first.explained())
     assert again.webhooks == first.webhooks
+    assert again.mqtt == first.mqtt
+    assert again.mqtt.readings_topic == "x/{device}"
     assert [each.name for each in again.webhooks] == ["a", "b"]
     assert again.explained() == first.explained()
 
@@ -273,3 +294,22 @@ def test_a_ca_file_that_is_none(tmp_path):
     ca.write_text("x")
     with pytest.raises(ConfigError, match="no certificate in it"):
         said.tls()
+
+
+def test_no_id_can_reach_another_topic(tmp_path):
+    """Ids have no / + # by themselves (enrolment); were one to have, it would be escaped."""
+    for name in ("a/b", "+", "#", "$x", "A"):
+        with pytest.raises(BadName):
+            enrolment.device_id(name)
+    made = Mqtt(configured(tmp_path, MQTT).mqtt, "h-1", "0")
+    item = of_reading(Reading(7, 1, "kitchen~3", 1.0, "readings", None, b""))
+    assert made.message(item).topic == "skerry/h-1/kitchen~3/readings"
+    item = of_reading(Reading(7, 1, "a/+/#\0", 1.0, "readings", None, b""))
+    assert made.message(item).topic == "skerry/h-1/a%2F%2B%2F%23%00/readings"
+
+
+def test_a_message_says_whose_it_is(tmp_path):
+    made = Mqtt(configured(tmp_path, MQTT).mqtt, "h-1", "17")
+    item = of_reading(Reading(7, 1, "kitchen", 1.0, "readings", 50, b"{}"))
+    told = json.loads(made.message(item).payload)
+    assert told == {"hub": "h-1", "log": "17", **json.loads(item.json)}

@@ -3,6 +3,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from outgoing.broker import MOSQUITTO, MOSQUITTO_SUB
 from outgoing.parts import Receiver
 from real import Hub
 
@@ -11,6 +12,10 @@ from real import Hub
 def others() -> None:
     """Without other people's programs this suite says little, so it misses none silently."""
     assert find_spec("standardwebhooks"), "standardwebhooks is missing: make test-outgoing"
+    for each in (MOSQUITTO, MOSQUITTO_SUB):
+        assert Path(each).exists(), (
+            f"{each} is missing: apt-get install mosquitto mosquitto-clients"
+        )
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 
 from real import Hub
 
+from skerry_hub.store import NewReading
 from skerry_hub.store.sqlite import SqliteStore
 
 
@@ -123,6 +124,14 @@ def opened(hub: Hub) -> Iterator[SqliteStore]:
         yield store
     finally:
         store.close()
+
+
+def fill(hub, count, device="kitchen", payload=b'{"c": 21.5}'):
+    """Store readings as the hub does."""
+    with opened(hub) as store:
+        number = store.device(device).id
+        new = NewReading(number, time.time(), "readings", 50, payload)
+        assert all(store.write([new] * count))
 
 
 def stored(hub: Hub) -> list[int]:

@@ -12,26 +12,16 @@ from pathlib import Path
 import pytest
 from outgoing.parts import (
     configure,
+    fill,
     firsts,
     free_port,
     health,
     lines,
     metric,
-    opened,
     stored,
     until,
 )
 from real import finish
-
-from skerry_hub.store import NewReading
-
-
-def fill(hub, count, device="kitchen", payload=b'{"c": 21.5}'):
-    """Store readings as the hub does."""
-    with opened(hub) as store:
-        number = store.device(device).id
-        new = NewReading(number, time.time(), "readings", 50, payload)
-        assert all(store.write([new] * count))
 
 
 def test_readings_and_events_arrive_soon_and_signed(hub, receiver):

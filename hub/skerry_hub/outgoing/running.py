@@ -6,13 +6,15 @@ from contextlib import suppress
 from functools import partial
 
 from skerry_hub.config import Config
-from skerry_hub.errors import ConfigError, StoreError
+from skerry_hub.errors import ConfigError, HubError, StoreError
 from skerry_hub.outgoing import logs
 from skerry_hub.outgoing.destination import Destination
 from skerry_hub.outgoing.follower import Follower
 from skerry_hub.outgoing.logs import Bookmark
+from skerry_hub.outgoing.mqtt_settings import MqttSettings
 from skerry_hub.outgoing.webhook import Webhook
 from skerry_hub.store import Store
+from skerry_hub.tools import load
 
 LOOK_S = 0.2  # how often new items are looked for: so many as come meanwhile make one batch
 _END_WITHIN_S = 3.0
@@ -59,12 +61,12 @@ def destinations(config: Config, hub: str, log: str) -> list[Destination]:
     for name, make in _makers(config).items():
         try:
             made.append(make(hub, log))
-        except ConfigError as error:
+        except HubError as error:
             raise ConfigError(f"{name}: {error}") from None
     return made
 
 
-def standing(config: Config, store: Store) -> Iterator[tuple[str, ConfigError | None, int]]:
+def standing(config: Config, store: Store) -> Iterator[tuple[str, HubError | None, int]]:
     """Yield for each destination its name, what is wrong with its settings, and how much waits.
 
     Raises StoreError.
@@ -73,7 +75,7 @@ def standing(config: Config, store: Store) -> Iterator[tuple[str, ConfigError | 
     for name, make in _makers(config).items():
         try:
             destination = make("", "")
-        except ConfigError as error:
+        except HubError as error:
             yield name, error, 0
             continue
         position = Bookmark(store, destination.name).read()
@@ -82,4 +84,14 @@ def standing(config: Config, store: Store) -> Iterator[tuple[str, ConfigError | 
 
 def _makers(config: Config) -> dict[str, Callable[[str, str], Destination]]:
     """Return what makes each destination, by what people call it."""
-    return {f"webhook {each.name}": partial(Webhook, each) for each in config.webhooks}
+    makers: dict[str, Callable[[str, str], Destination]] = {
+        f"webhook {each.name}": partial(Webhook, each) for each in config.webhooks
+    }
+    if config.mqtt is not None:
+        makers["mqtt"] = partial(_mqtt, config.mqtt)
+    return makers
+
+
+def _mqtt(said: MqttSettings, hub: str, log: str) -> Destination:
+    made: Destination = load("outgoing.mqtt").Mqtt(said, hub, log)
+    return made

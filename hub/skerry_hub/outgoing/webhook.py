@@ -17,7 +17,7 @@ from skerry.primitives import hmac_sha256
 from skerry_hub.outgoing.destination import Gone, Undelivered
 from skerry_hub.outgoing.items import rfc3339
 from skerry_hub.outgoing.logs import Batch
-from skerry_hub.outgoing.settings import WebhookSettings
+from skerry_hub.outgoing.webhook_settings import WebhookSettings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _MAX_REASON = 200  # characters of somebody else's text in ours
