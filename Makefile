@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service mip test-peers fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service test-outgoing mip test-peers fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -66,6 +66,10 @@ test-faults: $(VENV)/test  ## full, damaged and slow disks, wrong clocks; root, 
 
 test-service: $(VENV)/test  ## docs/examples/skerry.service in systemd; root, apt-get install systemd-container dbus python3-venv
 	$(BIN)/pytest tests/service
+
+test-outgoing: $(VENV)/test  ## webhooks, MQTT: apt-get install mosquitto mosquitto-clients
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[receivers]'
+	$(BIN)/pytest tests/outgoing
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
 	$(BIN)/python -m skerry_hub.flash.mip build/mip

@@ -5,7 +5,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,9 @@ from skerry_hub.errors import HubError, StoreError
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.orders import Orders
+from skerry_hub.outgoing import logs as outgoing_logs
+from skerry_hub.outgoing.destination import Destination
+from skerry_hub.outgoing.running import LOOK_S, Outgoing, destinations
 from skerry_hub.pokes import Pokes
 from skerry_hub.resources import Configured, site
 from skerry_hub.sessions import Sessions
@@ -40,8 +43,10 @@ log = logging.getLogger(__name__)
 class Running:
     """A running hub: `async with Running(hub, listen) as running`."""
 
-    def __init__(self, hub: enrolment.Hub, listen: list[Endpoint]) -> None:
-        """Bind the sockets; raise HubError if that cannot be."""
+    def __init__(
+        self, hub: enrolment.Hub, listen: list[Endpoint], to: Sequence[Destination] = ()
+    ) -> None:
+        """Bind the sockets; raise HubError if that cannot be. `to` get readings and events."""
         self.id = hub.id
         self._hub = hub
         self.started = time.time()
@@ -52,6 +57,7 @@ class Running:
         self.site = site(hub.store, self._configured)
         self._sockets = Sockets(listen, self._receive)
         self._pokes = Pokes(hub.store, hub.vault, self.sessions, self._sockets.path_to)
+        self.outgoing = Outgoing(hub.store, to)
         self._tasks: list[asyncio.Task[None]] = []
         self._loading: asyncio.Task[None] | None = None
 
@@ -62,7 +68,8 @@ class Running:
         self._sockets.start()
         self._seen = self._store.changes()
         self._revocation = self._store.last_revocation()
-        steps = [(_WATCH_S, self._watch), (_SCRUB_S, self._scrub)]
+        self.outgoing.start()
+        steps = [(_WATCH_S, self._watch), (_SCRUB_S, self._scrub), (LOOK_S, self.outgoing.look)]
         watchdog = supervised.watchdog_s()
         if watchdog is not None:
             steps.append((watchdog, self._alive))
@@ -80,6 +87,7 @@ class Running:
             task.cancel()
         self._sockets.stop()
         self.sessions.clear()
+        await self.outgoing.stop()
         with suppress(StoreError):  # they are hints
             self._pokes.write_down()
         await self._bridge.close()
@@ -170,7 +178,8 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Running(hub, config.listen) as running:
+    to = destinations(config, hub.id, outgoing_logs.name(hub.store))
+    async with Running(hub, config.listen, to) as running:
         running.handshakes.failures.quarantine = config.clones == "quarantine"
         orders = Orders(running.devices).handlers
         handlers = {**orders, "keys": running.take_keys, "explain": running.seen}

@@ -118,8 +118,11 @@ def _init(config: Config, args: argparse.Namespace) -> int:
 
 
 def _config(config: Config, args: argparse.Namespace) -> int:
-    # What is wrong was an error before we came here.
+    # What is wrong in the settings themselves was an error before we came here.
     if args.what == "check":
+        from skerry_hub.outgoing import running  # aiohttp takes long to import
+
+        running.destinations(config, "", "")
         _tell(config, {"settings": str(config.file or "none"), "result": "ok"})
     elif config.json:
         print(json.dumps({name: str(value) for name, value in vars(config).items()}))

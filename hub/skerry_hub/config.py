@@ -9,6 +9,7 @@ from skerry_hub import settings
 from skerry_hub.endpoints import WILDCARDS, Endpoint, own_address
 from skerry_hub.errors import ConfigError
 from skerry_hub.keysource import KINDS, KeySource
+from skerry_hub.outgoing import settings as outgoing
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Config:
     web: Endpoint | None = None
     web_cert: Path | None = None
     web_key: Path | None = None
+    webhooks: tuple[outgoing.WebhookSettings, ...] = ()
+    mqtt: outgoing.MqttSettings | None = None
 
     @staticmethod
     def of(
@@ -44,7 +47,8 @@ class Config:
         """Read flags, the environment, then the settings file; raise ConfigError."""
         flags = {"data": data, "listen": listen, "address": address, "app": app, "web": web}
         path = _settings_file(file or environ.get("SKERRY_CONFIG"), flags, environ)
-        values = settings.resolve(flags, environ, settings.read_file(path) if path else {})
+        said = settings.read_file(path, outgoing.TABLES) if path else {}
+        values = settings.resolve(flags, environ, said)
         return Config(
             data=values["data"],
             kek=_key_source(values),
@@ -60,6 +64,8 @@ class Config:
             web=values["web"],
             web_cert=values["web_cert"],
             web_key=values["web_key"],
+            webhooks=outgoing.webhooks(said.get("webhook", [])),
+            mqtt=outgoing.mqtt(said.get("mqtt")),
         )
 
     @property
@@ -100,7 +106,7 @@ class Config:
         values |= {f"kek_{kind}": None for kind in KINDS}
         if self.kek != default:
             values[f"kek_{self.kek.kind}"] = self.kek.said
-        return settings.explained(values)
+        return settings.explained(values) + outgoing.explained(self.webhooks, self.mqtt)
 
 
 def _key_source(values: Mapping[str, object]) -> KeySource:

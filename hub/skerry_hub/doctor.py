@@ -12,11 +12,14 @@ from itertools import chain
 from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError, MissingExtra
+from skerry_hub.outgoing import running as outgoing
 from skerry_hub.shown import moment
+from skerry_hub.store import Store
 from skerry_hub.tools import load
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 _ROOM = 100 << 20  # bytes that a hub's disk should have free
+_WAITING = 200  # items that are underway in a good hub, two batches
 _CLOCK_IS_SET = 1_735_689_600  # 2025-01-01
 
 
@@ -77,6 +80,7 @@ def _hub(config: Config) -> Iterator[Line]:
     try:
         yield Line(OK, "hub", f"{hub.id} in {config.data}")
         yield tried("database", lambda: f"{hub.store.check()}, {config.database}")
+        yield from _outgoing(config, hub.store)
     finally:
         hub.close()
     yield _kek(config)
@@ -102,6 +106,17 @@ def _kek(config: Config) -> Line:
             WARN, "kek", f"it opens the database, and lies beside it: {config.kek}", remedy
         )
     return Line(OK, "kek", f"it opens the database: {config.kek}")
+
+
+def _outgoing(config: Config, store: Store) -> Iterator[Line]:
+    for name, problem, waiting in outgoing.standing(config, store):
+        said = f"{waiting} readings and events wait"
+        if problem:
+            yield failed(name, problem)
+        elif waiting > _WAITING:
+            yield Line(WARN, name, said, "the hub's log says why: docs/outgoing.md")
+        else:
+            yield Line(OK, name, said)
 
 
 def _clock() -> Line:

@@ -1,6 +1,7 @@
 """Health and metrics over HTTP, on an address of their own: for machines that watch the hub.
 
-GET /health    200 {"status": "ok", ...}, or 503 with what is wrong
+GET /health    200 {"status": "ok", ...}, or 503 with what is wrong. Destinations that are away are
+               "warnings": no reason to restart a hub
 GET /metrics   Prometheus' text format; no device's name and no secret is in it
 """
 
@@ -40,6 +41,7 @@ class _Collector:
         for outcome, count in sorted(running.front.counts.items()):
             datagrams.add_metric([outcome], count)
         yield datagrams
+        yield from self._outgoing()
         yield GaugeMetricFamily(
             "skerry_sessions", "Confirmed sessions that are alive.", len(running.sessions)
         )
@@ -47,10 +49,29 @@ class _Collector:
             "skerry_start_time_seconds", "When the hub started.", running.started
         )
 
+    def _outgoing(self) -> Iterator[Metric]:
+        told = {
+            "delivered": "Readings and events that a destination accepted.",
+            "failed": "Attempts to deliver that failed.",
+        }
+        behind = GaugeMetricFamily(
+            "skerry_outgoing_behind", "Readings and events that wait.", labels=["destination"]
+        )
+        followers = self._running.outgoing.followers
+        for what, help in told.items():
+            counted = CounterMetricFamily(f"skerry_outgoing_{what}", help, labels=["destination"])
+            for each in followers:
+                counted.add_metric([each.name], each.counts[what])
+            yield counted
+        for each in followers:
+            behind.add_metric([each.name], each.behind)
+        yield behind
+
 
 async def _health(request: web.Request) -> web.Response:
     running: Running = request.app[_RUNNING]
-    said = {"status": "ok", "hub": running.id, "sessions": len(running.sessions)}
+    said = {"status": "ok", "hub": running.id, "sessions": len(running.sessions),
+            "warnings": running.outgoing.warnings}  # fmt: skip
     try:
         running.check()
     except StoreError as error:

@@ -42,25 +42,29 @@ class Setting:
         return "SKERRY_" + self.name.upper()
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
+    """Read a text; raise ConfigError."""
     if not isinstance(value, str):
         raise ConfigError("write it as a text, in quotation marks")
     return value
 
 
-def _path(value: Any) -> Path:
+def as_path(value: Any) -> Path:
+    """Read a path and make it absolute; raise ConfigError."""
     try:
-        return Path(_text(value)).expanduser().absolute()
+        return Path(as_text(value)).expanduser().absolute()
     except RuntimeError:
         raise ConfigError(f"{value}: no home folder is known; write the whole path") from None
 
 
 def _endpoints(value: Any) -> list[tuple[str, int]]:
-    texts = value if isinstance(value, list) else _text(value).split(",")
-    return [parse_endpoint(_text(each).strip()) for each in texts]
+    texts = value if isinstance(value, list) else as_text(value).split(",")
+    return [parse_endpoint(as_text(each).strip()) for each in texts]
 
 
-def _choice(*allowed: str) -> Callable[[Any], str]:
+def one_of(*allowed: str) -> Callable[[Any], str]:
+    """Return what reads one of these words; it raises ConfigError."""
+
     def read(value: Any) -> str:
         if value not in allowed:
             raise ConfigError(f"{value!r} is none of {', '.join(allowed)}")
@@ -69,34 +73,35 @@ def _choice(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
-def _quoted(value: Any) -> str:
+def quoted(value: Any) -> str:
+    """Write a value as TOML text."""
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _show_endpoint(value: Any) -> str:
-    return _quoted(show(value))
+    return quoted(show(value))
 
 
 SETTINGS = (
     Setting(
-        "data", DEFAULT_DATA, _path, _quoted,
+        "data", DEFAULT_DATA, as_path, quoted,
         ("The folder of the database and the bundles. Made by skerry init, its owner's alone.",),
     ),
     Setting(
-        "kek_file", None, _path, _quoted,
+        "kek_file", None, as_path, quoted,
         ("The key-encryption key: 64 hexadecimal digits that only the hub's user can read.",
          "Keep it out of the data's backups. Default: the file kek in the data folder."),
         "/etc/skerry/kek",
     ),
     Setting(
-        "kek_command", None, _text, _quoted,
+        "kek_command", None, as_text, quoted,
         ("A program that prints the key-encryption key, in the place of kek_file. It is run",
          "without a shell when a command or the hub needs the key. Default: none."),
         "pass show skerry/kek",
     ),
     Setting(
-        "kek_pkcs11", None, _text, _quoted,
+        "kek_pkcs11", None, as_text, quoted,
         ("A secret key in a PKCS#11 token, which the key-encryption key is derived from, in the",
          "place of kek_file; needs skerry[pkcs11]. The PIN is in a file. Default: none."),
         "pkcs11:token=skerry;object=kek?module-path=/usr/lib/softhsm/libsofthsm2.so"
@@ -114,12 +119,12 @@ SETTINGS = (
         "hub.example:5683",
     ),
     Setting(
-        "app", None, _text, _quoted,
+        "app", None, as_text, quoted,
         ("MODULE:FUNCTION that adds resources of your own (docs/hub-api.md). Default: none.",),
         "greenhouse:add",
     ),
     Setting(
-        "clones", "report", _choice("report", "quarantine"), _quoted,
+        "clones", "report", one_of("report", "quarantine"), quoted,
         ("What to do when a device seems to have a copy: report it, or cut both off as well.",
          "Somebody who can hold messages up and repeat them can make it seem so."),
     ),
@@ -130,35 +135,38 @@ SETTINGS = (
         "127.0.0.1:9090",
     ),
     Setting(
-        "web", None, lambda value: parse_endpoint(_text(value), WEB_PORT), _show_endpoint,
+        "web", None, lambda value: parse_endpoint(as_text(value), WEB_PORT), _show_endpoint,
         ("Serve the page and the REST API here (docs/web.md); skerry token makes what one logs in",
          "with. Needs web_cert and web_key unless it is a loopback address. Default: nowhere."),
         "127.0.0.1:8683",
     ),
     Setting(
-        "web_cert", None, _path, _quoted,
+        "web_cert", None, as_path, quoted,
         ("The certificate of the web interface and those above it: a PEM file. Default: none.",),
         "/etc/skerry/web.crt",
     ),
     Setting(
-        "web_key", None, _path, _quoted,
+        "web_key", None, as_path, quoted,
         ("The key of that certificate: a PEM file without a password. Default: none.",),
         "/etc/skerry/web.key",
     ),
     Setting(
-        "log_format", "text", _choice("text", "json"), _quoted,
+        "log_format", "text", one_of("text", "json"), quoted,
         ("text for people, json for programs: one object a line.",),
     ),
     Setting(
-        "log_level", "info", _choice("debug", "info", "warning", "error"), _quoted,
+        "log_level", "info", one_of("debug", "info", "warning", "error"), quoted,
         ("What is logged at least.",),
     ),
 )  # fmt: skip
-_BY_NAME = {each.name: each for each in SETTINGS}
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """Return the settings of a file as TOML values by name; raise ConfigError with the line."""
+def read_file(path: Path, tables: Mapping[str, Callable[[Any], object]]) -> dict[str, Any]:
+    """Return the settings of a file as TOML values by name; raise ConfigError with the line.
+
+    `tables` are read by these, each of which raises ConfigError, too.
+    """
+    readers = {**{each.name: each.read for each in SETTINGS}, **tables}
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
@@ -169,12 +177,12 @@ def read_file(path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is no TOML: {error}") from None
     for name in said:
-        if name not in _BY_NAME:
-            near = difflib.get_close_matches(name, _BY_NAME, 1)
+        if name not in readers:
+            near = difflib.get_close_matches(name, readers, 1)
             hint = f": did you mean {near[0]}?" if near else "; skerry config lists all there are"
             raise ConfigError(f"{path} line {_line(text, name)}: no setting {name}{hint}")
         try:
-            _BY_NAME[name].read(said[name])
+            readers[name](said[name])
         except ConfigError as error:
             raise ConfigError(f"{path} line {_line(text, name)}: {name}: {error}") from None
     return said
@@ -182,7 +190,7 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def _line(text: str, name: str) -> int:
     """Return the line that a name is set in, 1 if it cannot be told."""
-    found = re.search(rf"^\s*\[?\s*[\"']?{re.escape(name)}\b", text, re.MULTILINE)
+    found = re.search(rf"^\s*\[{{0,2}}\s*[\"']?{re.escape(name)}\b", text, re.MULTILINE)
     return text.count("\n", 0, found.end() if found else 0) + 1
 
 

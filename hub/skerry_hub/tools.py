@@ -9,6 +9,7 @@ from typing import Any
 from skerry_hub.errors import MissingExtra
 
 _EXTRAS = dict.fromkeys(("mpremote", "serial", "littlefs", "fpdf"), "flash")
+_EXTRAS["paho"] = "mqtt"
 
 
 def find_tool(name: str, extra: str) -> str:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 COMMON = sorted((ROOT / "common" / "skerry").glob("*.py"))
 DEVICE = sorted((ROOT / "device").rglob("*.py"))
 
-IN_COMMON = {"hashlib", "cryptolib", "micropython", "skerry"}
+IN_COMMON = {"hashlib", "cryptolib", "micropython", "skerry", "struct"}
 IN_BACKEND_CPYTHON = {"hashlib", "hmac", "cryptography", "skerry"}
 # What MicroPython's ports have, under the names that they have everywhere.
 IN_DEVICE = {

@@ -1,14 +1,13 @@
-"""The device's CBOR against cbor2: it reads what we write, we read what it writes."""
+"""Our CBOR against cbor2: it reads what we write, we read what it writes."""
 
 import math
 import struct
 
 import cbor2
-import fuzz.ticks  # noqa: F401 - before skerry_device
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from skerry_device.cbor import dumps, loads
+from skerry.cbor import dumps, loads
 
 integers = st.one_of(st.integers(-(1 << 64), (1 << 64) - 1), st.integers(-300, 70000))
 floats = st.one_of(

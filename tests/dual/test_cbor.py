@@ -1,10 +1,10 @@
-"""CBOR on the device: the examples of RFC 8949 appendix A, and what is refused."""
+"""CBOR: the examples of RFC 8949 appendix A, and what is refused."""
 
 from binascii import hexlify, unhexlify
 
-from flash import raises
+from dual.tools import raises
 
-from skerry_device.cbor import dumps, loads
+from skerry.cbor import dumps, loads
 
 # Appendix A, in its order: encodings that are deterministic and so come out again.
 BOTH_WAYS = (

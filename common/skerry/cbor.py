@@ -59,7 +59,7 @@ def _float(value: float) -> bytes:
     return _half(int.from_bytes(single, "big")) or b"\xfa" + single
 
 
-def dumps(value, depth: int = 0) -> bytes:
+def dumps(value: object, depth: int = 0) -> bytes:
     """Return the encoding; raise ValueError for what has none."""
     if depth > _DEPTH:
         raise ValueError("nested too deep")
@@ -77,7 +77,7 @@ def dumps(value, depth: int = 0) -> bytes:
     return _dumps_string(value)
 
 
-def _dumps_string(value) -> bytes:
+def _dumps_string(value: object) -> bytes:
     if isinstance(value, str):
         value = value.encode()
         return _head(3, len(value)) + value
@@ -86,7 +86,7 @@ def _dumps_string(value) -> bytes:
     raise ValueError("no CBOR for " + type(value).__name__)
 
 
-def loads(data: bytes):
+def loads(data: bytes) -> object:
     """Return the value of one data item and nothing behind it; raise ValueError."""
     value, end = _item(data, 0, 0)
     if end != len(data):
@@ -94,14 +94,14 @@ def loads(data: bytes):
     return value
 
 
-def _take(data: bytes, at: int, size: int) -> tuple:
+def _take(data: bytes, at: int, size: int) -> tuple[bytes, int]:
     """Return `size` bytes and where they end."""
     if size > len(data) - at:
         raise ValueError("CBOR ends early")
     return data[at : at + size], at + size
 
 
-def _argument(data: bytes, at: int) -> tuple:
+def _argument(data: bytes, at: int) -> tuple[int, int | None, int]:
     """Return (major type, argument, where it ends); the argument is None for indefinite length."""
     first, at = _take(data, at, 1)
     major, info = first[0] >> 5, first[0] & 31
@@ -115,14 +115,14 @@ def _argument(data: bytes, at: int) -> tuple:
     return major, int.from_bytes(argument, "big"), at
 
 
-def _item(data: bytes, at: int, depth: int) -> tuple:
+def _item(data: bytes, at: int, depth: int) -> tuple[object, int]:
     """Return the value that begins here and where it ends."""
     if depth > _DEPTH:
         raise ValueError("nested too deep")
     if at < len(data) and data[at] >> 5 == 7:
         return _simple(data, at)
     major, argument, at = _argument(data, at)
-    if major < 2:
+    if argument is not None and major < 2:
         return (argument if major == 0 else -1 - argument), at
     if major < 4:
         value, at = _string(data, at, major, argument)
@@ -134,10 +134,10 @@ def _item(data: bytes, at: int, depth: int) -> tuple:
         return _list(data, at, argument, depth)
     if major == 5:
         return _dict(data, at, argument, depth)
-    raise ValueError("CBOR tag %d: tags are not read" % argument)
+    raise ValueError("CBOR tag %s: tags are not read" % argument)
 
 
-def _simple(data: bytes, at: int) -> tuple:
+def _simple(data: bytes, at: int) -> tuple[object, int]:
     first = data[at]
     if first in _SIMPLE:
         return _SIMPLE[first], at + 1
@@ -161,14 +161,14 @@ def _from_half(half: int) -> float:
     return -value if half >> 15 else value
 
 
-def _more(data: bytes, at: int, count: int, done: int) -> bool:
+def _more(data: bytes, at: int, count: int | None, done: int) -> bool:
     """Tell whether another element comes; count is None for indefinite length."""
     if count is not None:
         return done < count
     return at >= len(data) or data[at] != _BREAK
 
 
-def _string(data: bytes, at: int, major: int, size: int) -> tuple:
+def _string(data: bytes, at: int, major: int, size: int | None) -> tuple[bytes, int]:
     if size is not None:
         return _take(data, at, size)
     value = b""
@@ -181,16 +181,16 @@ def _string(data: bytes, at: int, major: int, size: int) -> tuple:
     return value, at + 1
 
 
-def _list(data: bytes, at: int, count: int, depth: int) -> tuple:
-    values = []
+def _list(data: bytes, at: int, count: int | None, depth: int) -> tuple[list[object], int]:
+    values: list[object] = []
     while _more(data, at, count, len(values)):
         value, at = _item(data, at, depth + 1)
         values.append(value)
     return values, at + (count is None)
 
 
-def _dict(data: bytes, at: int, count: int, depth: int) -> tuple:
-    values = {}
+def _dict(data: bytes, at: int, count: int | None, depth: int) -> tuple[dict[object, object], int]:
+    values: dict[object, object] = {}
     while _more(data, at, count, len(values)):
         key, at = _item(data, at, depth + 1)
         value, at = _item(data, at, depth + 1)

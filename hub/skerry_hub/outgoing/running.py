@@ -1,0 +1,97 @@
+"""All destinations of a running hub."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+
+from skerry_hub.config import Config
+from skerry_hub.errors import ConfigError, HubError, StoreError
+from skerry_hub.outgoing import logs
+from skerry_hub.outgoing.destination import Destination
+from skerry_hub.outgoing.follower import Follower
+from skerry_hub.outgoing.logs import Bookmark
+from skerry_hub.outgoing.mqtt_settings import MqttSettings
+from skerry_hub.outgoing.webhook import Webhook
+from skerry_hub.store import Store
+from skerry_hub.tools import load
+
+LOOK_S = 0.2  # how often new items are looked for: so many as come meanwhile make one batch
+_END_WITHIN_S = 3.0
+
+
+class Outgoing:
+    """Followers of the logs, one for each destination."""
+
+    def __init__(self, store: Store, destinations: Sequence[Destination]) -> None:
+        """Find where each destination is; raise StoreError."""
+        self._store = store
+        self.followers = [Follower(store, each) for each in destinations]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._tasks = [asyncio.create_task(each.run()) for each in self.followers]
+
+    def look(self) -> None:
+        """Wake the followers that have something to deliver."""
+        if not self.followers:
+            return
+        with suppress(StoreError):  # others say so
+            end = logs.end(self._store)
+            for each in self.followers:
+                each.see(end)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with destinations, a line each."""
+        return [each.warning for each in self.followers if each.warning]
+
+    async def stop(self) -> None:
+        """End; what was accepted is remembered."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_END_WITHIN_S)
+
+
+def destinations(config: Config, hub: str, log: str) -> list[Destination]:
+    """Make all destinations of the settings; raise ConfigError. `hub` and `log` name the logs."""
+    made = []
+    for name, make in _makers(config).items():
+        try:
+            made.append(make(hub, log))
+        except HubError as error:
+            raise ConfigError(f"{name}: {error}") from None
+    return made
+
+
+def standing(config: Config, store: Store) -> Iterator[tuple[str, HubError | None, int]]:
+    """Yield for each destination its name, what is wrong with its settings, and how much waits.
+
+    Raises StoreError.
+    """
+    end = logs.end(store)
+    for name, make in _makers(config).items():
+        try:
+            destination = make("", "")
+        except HubError as error:
+            yield name, error, 0
+            continue
+        position = Bookmark(store, destination.name).read()
+        yield name, None, position.behind(end, destination.send) if position else 0
+
+
+def _makers(config: Config) -> dict[str, Callable[[str, str], Destination]]:
+    """Return what makes each destination, by what people call it."""
+    makers: dict[str, Callable[[str, str], Destination]] = {
+        f"webhook {each.name}": partial(Webhook, each) for each in config.webhooks
+    }
+    if config.mqtt is not None:
+        makers["mqtt"] = partial(_mqtt, config.mqtt)
+    return makers
+
+
+def _mqtt(said: MqttSettings, hub: str, log: str) -> Destination:
+    made: Destination = load("outgoing.mqtt").Mqtt(said, hub, log)
+    return made
