@@ -163,7 +163,7 @@ def test_the_signature_is_that_of_the_specification(monkeypatch):
     """With the secret, id, time and body of the reference libraries' own tests."""
     monkeypatch.setattr(time, "time", lambda: 1614265330.0)
     secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    headers = signed(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}')
+    headers = signed([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}')
     assert headers["webhook-timestamp"] == "1614265330"
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
@@ -190,6 +190,7 @@ def configured(tmp_path, text):
         (WEBHOOK.replace("https://", "https://me:secret@"), "no user and password"),
         (WEBHOOK.replace("a.example", "a.example:port"), "https://HOST"),
         (WEBHOOK + 'sned = ["events"]\n', "no setting sned: did you mean send?"),
+        (WEBHOOK + "send = [[1]]\n", 'write ["readings"]'),
         (WEBHOOK + "send = []\n", 'write ["readings"]'),
         (WEBHOOK + 'begin = "never"\n', "none of now, start"),
         (WEBHOOK + "allow_http = 1\n", "true or false"),
@@ -246,6 +247,7 @@ def test_the_printed_file_reads_the_same(tmp_path):
         ("whsec_" + "A" * 88, 0o600, "holds no secret"),
         ("whsec_ä" + "A" * 32, 0o600, "holds no secret"),
         ("", 0o600, "holds no secret"),
+        ("whsec_" + "A" * 32 + "\nwhsec_", 0o600, "holds no secret"),
     ],
 )
 def test_a_secret_that_is_none(tmp_path, text, mode, wrong):
@@ -255,17 +257,18 @@ def test_a_secret_that_is_none(tmp_path, text, mode, wrong):
         place.chmod(mode)
     said = configured(tmp_path, WEBHOOK.replace('"/s"', f'"{place}"')).webhooks[0]
     with pytest.raises(ConfigError, match=wrong) as caught:
-        said.secret()
+        said.secrets()
     assert "AAAA" not in str(caught.value)
 
 
 def test_a_secret(tmp_path):
     place = tmp_path / "s"
-    for text in ("whsec_" + "A" * 32, "A" * 32 + "\n"):
+    one, two = "whsec_" + "A" * 32, "////" * 8
+    for text, secrets in ((one, [bytes(24)]), (f"{one}\n{two}\n", [bytes(24), b"\xff" * 24])):
         place.write_text(text)
         place.chmod(0o600)
         said = configured(tmp_path, WEBHOOK.replace('"/s"', f'"{place}"')).webhooks[0]
-        assert said.secret() == bytes(24)
+        assert said.secrets() == secrets
 
 
 def test_doctor_and_config_check_look_at_destinations(tmp_path, kitchen):

@@ -1,6 +1,8 @@
 """Webhooks from a real hub to a real receiver, which may be away, slow, or hostile."""
 
 import ast
+import base64
+import os
 import re
 import subprocess
 import sys
@@ -181,6 +183,21 @@ def test_a_receiver_with_another_secret_accepts_nothing(hub, receiver):
     until(lambda: receiver.requests)
     assert receiver.requests[0]["refused"] == "No matching signature found"
     assert receiver.items == []
+
+
+def test_secrets_are_exchanged_without_a_gap(hub, receiver):
+    old = receiver.secret.read_text()
+    new = "whsec_" + base64.b64encode(os.urandom(24)).decode() + "\n"
+    receiver.secret.write_text(old + new)
+    configure(hub, receiver.table())
+    hub.start()  # it has both
+    receiver.secret.write_text(old)
+    hub.enroll("kitchen")
+    until(lambda: receiver.numbers("event") == [1])
+    receiver.secret.write_text(new)
+    hub.enroll("hall")
+    until(lambda: receiver.numbers("event") == [1, 2])
+    assert not [each for each in receiver.requests if "refused" in each]
 
 
 def test_after_a_restore_the_log_has_another_name(hub, receiver, tmp_path):
