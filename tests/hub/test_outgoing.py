@@ -6,6 +6,8 @@ import re
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from skerry import cbor
 from skerry_hub import enrolment
@@ -79,6 +81,31 @@ def test_a_payload_that_json_cannot_say_leaves_as_bytes_alone(format, payload):
     told = said(format, payload)
     assert "value" not in told
     assert base64.b64decode(told["payload"]) == payload
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+@given(st.sampled_from((None, 0, 42, 50, 60)), st.binary(max_size=60))
+@example(50, b'{"a": "\\ud800"}')
+@example(60, bytes.fromhex("a1f97e0001"))  # {NaN: 1}
+def test_whatever_a_device_sends_is_json_in_a_line(format, payload):
+    item = of_reading(Reading(7, 1, "kitchen", 1.0, "readings", format, payload))
+    told = json.loads(item.json.decode("ascii"), parse_constant=refuse)
+    assert base64.b64decode(told["payload"]) == payload
+    assert b"\n" not in item.json
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 64), (1 << 64) - 1) | st.text(max_size=8)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+))  # fmt: skip
+def test_what_json_can_say_arrives_as_it_was(value):
+    assert said(60, cbor.dumps(value))["value"] == value
+    assert said(50, json.dumps(value).encode())["value"] == value
 
 
 def test_an_event(opened):

@@ -61,8 +61,7 @@ class Webhook:
         except TimeoutError:
             raise Undelivered("does not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            reason = " ".join((str(error) or type(error).__name__).split())
-            raise Undelivered(reason[:_MAX_REASON]) from None
+            raise Undelivered(_reason(error)) from None
         if status == 410:
             raise Gone("answers 410: it wants no more")
         if 300 <= status < 400:
@@ -97,6 +96,12 @@ class Webhook:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _reason(error: Exception) -> str:
+    """Return what failed, in a line. It never tells the URL: many have a secret in their path."""
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return " ".join((said or type(error).__name__).split())[:_MAX_REASON]
 
 
 def signed(secrets: Sequence[bytes], id: str, body: bytes) -> dict[str, str]:
