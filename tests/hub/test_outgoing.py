@@ -6,6 +6,8 @@ import re
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from skerry import cbor
 from skerry_hub import enrolment
@@ -79,6 +81,31 @@ def test_a_payload_that_json_cannot_say_leaves_as_bytes_alone(format, payload):
     told = said(format, payload)
     assert "value" not in told
     assert base64.b64decode(told["payload"]) == payload
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+@given(st.sampled_from((None, 0, 42, 50, 60)), st.binary(max_size=60))
+@example(50, b'{"a": "\\ud800"}')
+@example(60, bytes.fromhex("a1f97e0001"))  # {NaN: 1}
+def test_whatever_a_device_sends_is_json_in_a_line(format, payload):
+    item = of_reading(Reading(7, 1, "kitchen", 1.0, "readings", format, payload))
+    told = json.loads(item.json.decode("ascii"), parse_constant=refuse)
+    assert base64.b64decode(told["payload"]) == payload
+    assert b"\n" not in item.json
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers(-(1 << 64), (1 << 64) - 1) | st.text(max_size=8)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+))  # fmt: skip
+def test_what_json_can_say_arrives_as_it_was(value):
+    assert said(60, cbor.dumps(value))["value"] == value
+    assert said(50, json.dumps(value).encode())["value"] == value
 
 
 def test_an_event(opened):
@@ -163,7 +190,7 @@ def test_the_signature_is_that_of_the_specification(monkeypatch):
     """With the secret, id, time and body of the reference libraries' own tests."""
     monkeypatch.setattr(time, "time", lambda: 1614265330.0)
     secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    headers = signed(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}')
+    headers = signed([secret], "msg_p5jXN8AQM9LWM0D4loKWxJek", b'{"test": 2432232314}')
     assert headers["webhook-timestamp"] == "1614265330"
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
@@ -190,6 +217,7 @@ def configured(tmp_path, text):
         (WEBHOOK.replace("https://", "https://me:secret@"), "no user and password"),
         (WEBHOOK.replace("a.example", "a.example:port"), "https://HOST"),
         (WEBHOOK + 'sned = ["events"]\n', "no setting sned: did you mean send?"),
+        (WEBHOOK + "send = [[1]]\n", 'write ["readings"]'),
         (WEBHOOK + "send = []\n", 'write ["readings"]'),
         (WEBHOOK + 'begin = "never"\n', "none of now, start"),
         (WEBHOOK + "allow_http = 1\n", "true or false"),
@@ -246,6 +274,7 @@ def test_the_printed_file_reads_the_same(tmp_path):
         ("whsec_" + "A" * 88, 0o600, "holds no secret"),
         ("whsec_ä" + "A" * 32, 0o600, "holds no secret"),
         ("", 0o600, "holds no secret"),
+        ("whsec_" + "A" * 32 + "\nwhsec_", 0o600, "holds no secret"),
     ],
 )
 def test_a_secret_that_is_none(tmp_path, text, mode, wrong):
@@ -255,17 +284,18 @@ def test_a_secret_that_is_none(tmp_path, text, mode, wrong):
         place.chmod(mode)
     said = configured(tmp_path, WEBHOOK.replace('"/s"', f'"{place}"')).webhooks[0]
     with pytest.raises(ConfigError, match=wrong) as caught:
-        said.secret()
+        said.secrets()
     assert "AAAA" not in str(caught.value)
 
 
 def test_a_secret(tmp_path):
     place = tmp_path / "s"
-    for text in ("whsec_" + "A" * 32, "A" * 32 + "\n"):
+    one, two = "whsec_" + "A" * 32, "////" * 8
+    for text, secrets in ((one, [bytes(24)]), (f"{one}\n{two}\n", [bytes(24), b"\xff" * 24])):
         place.write_text(text)
         place.chmod(0o600)
         said = configured(tmp_path, WEBHOOK.replace('"/s"', f'"{place}"')).webhooks[0]
-        assert said.secret() == bytes(24)
+        assert said.secrets() == secrets
 
 
 def test_doctor_and_config_check_look_at_destinations(tmp_path, kitchen):

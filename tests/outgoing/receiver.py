@@ -7,6 +7,7 @@ FOLDER/secret is the secret, FOLDER/mode says how to behave, read anew for each 
     ok              verify, write all items to FOLDER/items, answer 204
     slow SECONDS    the same, later
     hang            never answer
+    garbage         answer what is no HTTP
     flood           the same as ok, with a body that never ends
     STATUS [PLACE]  answer that, with a Location
 
@@ -42,6 +43,11 @@ async def receive(request):
     if mode.isdigit():
         write("requests", told)
         return web.Response(status=int(mode), headers={"Location": more[0]} if more else {})
+    if mode == "garbage":
+        write("requests", told)
+        request.transport.write(b"no HTTP at all\r\n\r\n")
+        request.transport.close()
+        await asyncio.sleep(3600)
     if mode == "hang":
         write("requests", told)
         await asyncio.sleep(3600)

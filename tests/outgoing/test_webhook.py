@@ -1,6 +1,8 @@
 """Webhooks from a real hub to a real receiver, which may be away, slow, or hostile."""
 
 import ast
+import base64
+import os
 import re
 import subprocess
 import sys
@@ -183,6 +185,21 @@ def test_a_receiver_with_another_secret_accepts_nothing(hub, receiver):
     assert receiver.items == []
 
 
+def test_secrets_are_exchanged_without_a_gap(hub, receiver):
+    old = receiver.secret.read_text()
+    new = "whsec_" + base64.b64encode(os.urandom(24)).decode() + "\n"
+    receiver.secret.write_text(old + new)
+    configure(hub, receiver.table())
+    hub.start()  # it has both
+    receiver.secret.write_text(old)
+    hub.enroll("kitchen")
+    until(lambda: receiver.numbers("event") == [1])
+    receiver.secret.write_text(new)
+    hub.enroll("hall")
+    until(lambda: receiver.numbers("event") == [1, 2])
+    assert not [each for each in receiver.requests if "refused" in each]
+
+
 def test_after_a_restore_the_log_has_another_name(hub, receiver, tmp_path):
     configure(hub, receiver.table())
     hub.start()
@@ -201,15 +218,18 @@ def test_after_a_restore_the_log_has_another_name(hub, receiver, tmp_path):
     assert int(logs[3]) == pytest.approx(time.time(), abs=60)
 
 
-def test_no_secret_is_told(hub, receiver):
+@pytest.mark.parametrize("mode", ["503", "garbage"])
+def test_no_secret_is_told(hub, receiver, mode):
+    """Neither what signs nor the path of the URL, which often is one."""
     configure(hub, receiver.table())
     hub.start()
-    receiver.behave("503")
+    receiver.behave(mode)
     hub.enroll("kitchen")
     until(lambda: health(hub)["warnings"])
     secret = receiver.secret.read_text().strip().removeprefix("whsec_")
-    shown = hub.log.read_text() + str(health(hub)) + str(hub("config")) + str(hub("audit"))
-    assert secret not in shown
+    told = hub.log.read_text() + str(health(hub))
+    assert "/hook" not in told
+    assert secret not in told + str(hub("config"))
     assert lines(receiver.folder / "requests")
 
 

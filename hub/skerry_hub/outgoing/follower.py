@@ -69,7 +69,7 @@ class Follower:
                 pass
         finally:
             with suppress(StoreError):
-                self._keep(time.monotonic() + _KEEP_EVERY_S)
+                self._keep()
             await self._destination.close()
 
     async def _step(self) -> bool:
@@ -78,7 +78,8 @@ class Follower:
             await self._destination.open()
             self._news.clear()
             delivered = await self._deliver()
-            self._keep(time.monotonic())
+            if time.monotonic() >= self._keep_at:
+                self._keep()
         except Gone as gone:
             self._error = str(gone)
             log.error("%s: %s; it gets nothing until the hub starts again", self.name, gone)
@@ -100,10 +101,10 @@ class Follower:
             self.counts["delivered"] += len(batch.items)
         return len(batch.items)
 
-    def _keep(self, now: float) -> None:
-        if self._position != self._kept and now >= self._keep_at:
+    def _keep(self) -> None:
+        if self._position != self._kept:
             self._bookmark.write(self._position)
-            self._kept, self._keep_at = self._position, now + _KEEP_EVERY_S
+            self._kept, self._keep_at = self._position, time.monotonic() + _KEEP_EVERY_S
 
     async def _wait(self) -> None:
         """Wait for news, until the position has to be kept, or a while."""

@@ -37,6 +37,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._ended = asyncio.Event()
+        self.alive = False  # as far as is known
         self._closing = False
         self._reason = ""
         self._waiting: dict[int, asyncio.Future[None]] = {}  # by packet identifier
@@ -45,11 +46,6 @@ class Link:
             self._end, f"ends the connection: {said[3]}"
         )
         client.on_publish = lambda *said: self._call(self._on_publish, said[2], said[3])
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is connected, as far as is known."""
-        return self._connected.done() and not self._ended.is_set()
 
     async def open(self, host: str, port: int) -> None:
         """Connect; raise Undelivered."""
@@ -108,6 +104,7 @@ class Link:
         if reason.is_failure:
             self._end(f"refuses the connection: {reason}")
         elif not self._connected.done():
+            self.alive = True
             self._connected.set_result(None)
 
     def _on_publish(self, mid: int, reason: ReasonCode) -> None:
@@ -121,6 +118,7 @@ class Link:
 
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
+        self.alive = False
         self._ended.set()
         for each in (self._connected, *self._waiting.values()):
             if not each.done():

@@ -1,11 +1,10 @@
 """The table [mqtt] of the settings file."""
 
 import re
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from skerry_hub.errors import ConfigError
@@ -14,7 +13,7 @@ from skerry_hub.outgoing.tables import (
     CA_FILE,
     SEND,
     is_loopback,
-    private_text,
+    private_lines,
     show_switch,
     shown,
     switch,
@@ -23,6 +22,9 @@ from skerry_hub.outgoing.tables import (
     url_of,
 )  # fmt: skip
 from skerry_hub.settings import Setting, as_path, as_text, one_of, quoted
+
+if TYPE_CHECKING:
+    import ssl
 
 NAME = "mqtt"
 _MAX_TOPIC = 200  # bytes of a template; MQTT allows 65,535 in a topic
@@ -48,9 +50,14 @@ class MqttSettings:
 
     def password(self) -> str | None:
         """Read the password; raise ConfigError."""
-        return None if self.password_file is None else private_text(self.password_file)
+        if self.password_file is None:
+            return None
+        said = private_lines(self.password_file)
+        if len(said) != 1:
+            raise ConfigError(f"{self.password_file} holds no password: write it in one line")
+        return said[0]
 
-    def tls(self) -> ssl.SSLContext | None:
+    def tls(self) -> "ssl.SSLContext | None":
         """Return what verifies the broker; None without TLS. Raises ConfigError."""
         return trusting(self.ca_file) if self.url.startswith("mqtts:") else None
 

@@ -2,21 +2,23 @@
 
 import difflib
 import ipaddress
-import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from skerry_hub.errors import ConfigError
 from skerry_hub.outgoing import LOGS
 from skerry_hub.settings import Setting, as_path, as_text, one_of, quoted
 
+if TYPE_CHECKING:
+    import ssl  # takes long to import: only a hub that runs needs it
 
-def private_text(path: Path) -> str:
-    """Return the one line of a file that only its owner can read; raise ConfigError."""
+
+def private_lines(path: Path) -> list[str]:
+    """Return the lines of a file that only its owner can read; raise ConfigError."""
     try:
-        mode, text = path.stat().st_mode, path.read_text().strip()
+        mode, text = path.stat().st_mode, path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no text"
         raise ConfigError(
@@ -24,11 +26,13 @@ def private_text(path: Path) -> str:
         ) from None
     if mode & 0o077:
         raise ConfigError(f"others can read {path}: run chmod 600 {path}")
-    return text
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def trusting(ca_file: Path | None) -> ssl.SSLContext:
+def trusting(ca_file: Path | None) -> "ssl.SSLContext":
     """Return a context that verifies by this CA, or by the system's; raise ConfigError."""
+    import ssl
+
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -68,7 +72,7 @@ def url_of(*schemes: str) -> Callable[[Any], str]:
 
 
 def _logs(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not value or not set(value) <= set(LOGS):
+    if not isinstance(value, list) or not value or any(each not in LOGS for each in value):
         raise ConfigError('write ["readings"], ["events"] or both')
     return tuple(value)
 

@@ -2,13 +2,15 @@
 
 webhook-id          names the batch; the same at each attempt
 webhook-timestamp   of the attempt, seconds since 1970
-webhook-signature   v1,BASE64 of HMAC-SHA-256 of "ID.TIMESTAMP.BODY" under the secret
+webhook-signature   v1,BASE64 of HMAC-SHA-256 of "ID.TIMESTAMP.BODY" under the secret;
+                        with two secrets two of them, with a space between
 """
 
 import json
 import ssl
 import time
 from base64 import b64encode
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import aiohttp
@@ -27,12 +29,12 @@ class Webhook:
     """A `Destination`: see there for what the methods do."""
 
     def __init__(self, said: WebhookSettings, hub: str, log: str) -> None:
-        """Read the secret and the CA; raise ConfigError. `hub` and `log` say whose items."""
+        """Read the secrets and the CA; raise ConfigError. `hub` and `log` say whose items."""
         self.name = said.name
         self.send = said.send
         self.begin = said.begin
         self._url = said.url
-        self._secret = said.secret()
+        self._secrets = said.secrets()
         self._ssl: ssl.SSLContext | bool = said.tls() or True
         self._hub, self._log = hub, log
         self._session: aiohttp.ClientSession | None = None
@@ -53,14 +55,13 @@ class Webhook:
     async def deliver(self, batch: Batch) -> None:
         """POST a batch."""
         body, id = self._body(batch), self._id(batch)
-        headers = {"Content-Type": "application/json", **signed(self._secret, id, body)}
+        headers = {"Content-Type": "application/json", **signed(self._secrets, id, body)}
         try:
             status = await self._post(body, headers)
         except TimeoutError:
             raise Undelivered("does not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            reason = " ".join((str(error) or type(error).__name__).split())
-            raise Undelivered(reason[:_MAX_REASON]) from None
+            raise Undelivered(_reason(error)) from None
         if status == 410:
             raise Gone("answers 410: it wants no more")
         if 300 <= status < 400:
@@ -97,12 +98,19 @@ class Webhook:
             self._session = None
 
 
-def signed(secret: bytes, id: str, body: bytes) -> dict[str, str]:
-    """Return the headers that sign a body now."""
+def _reason(error: Exception) -> str:
+    """Return what failed, in a line. It never tells the URL: many have a secret in their path."""
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return " ".join((said or type(error).__name__).split())[:_MAX_REASON]
+
+
+def signed(secrets: Sequence[bytes], id: str, body: bytes) -> dict[str, str]:
+    """Return the headers that sign a body now, under each of the secrets."""
     timestamp = str(int(time.time()))
-    signature = hmac_sha256(secret, f"{id}.{timestamp}.".encode() + body)
+    said = f"{id}.{timestamp}.".encode() + body
+    signatures = ["v1," + b64encode(hmac_sha256(each, said)).decode() for each in secrets]
     return {
         "webhook-id": id,
         "webhook-timestamp": timestamp,
-        "webhook-signature": "v1," + b64encode(signature).decode(),
+        "webhook-signature": " ".join(signatures),
     }

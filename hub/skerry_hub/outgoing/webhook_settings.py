@@ -2,11 +2,10 @@
 
 import base64
 import re
-import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from skerry_hub.errors import ConfigError
@@ -15,7 +14,7 @@ from skerry_hub.outgoing.tables import (
     CA_FILE,
     SEND,
     is_loopback,
-    private_text,
+    private_lines,
     show_switch,
     shown,
     switch,
@@ -24,6 +23,9 @@ from skerry_hub.outgoing.tables import (
     url_of,
 )  # fmt: skip
 from skerry_hub.settings import Setting, as_path, as_text, quoted
+
+if TYPE_CHECKING:
+    import ssl
 
 MIN_SECRET, MAX_SECRET = 24, 64  # bytes (Standard Webhooks, "Signature scheme")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -42,23 +44,26 @@ class WebhookSettings:
     begin: str
     allow_http: bool
 
-    def secret(self) -> bytes:
-        """Read the secret, 24 to 64 bytes; raise ConfigError."""
-        text = private_text(self.secret_file)
-        try:
-            secret = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-        except ValueError:
-            secret = b""
-        if not MIN_SECRET <= len(secret) <= MAX_SECRET:
+    def secrets(self) -> list[bytes]:
+        """Read the secrets, 24 to 64 bytes each, at least one; raise ConfigError."""
+        secrets = [_decoded(line) for line in private_lines(self.secret_file)]
+        if not secrets or not all(MIN_SECRET <= len(each) <= MAX_SECRET for each in secrets):
             raise ConfigError(
                 f"{self.secret_file} holds no secret: write {_PREFIX} and the base64 of"
                 f" {MIN_SECRET} to {MAX_SECRET} random bytes (docs/outgoing.md)"
             )
-        return secret
+        return secrets
 
-    def tls(self) -> ssl.SSLContext | None:
+    def tls(self) -> "ssl.SSLContext | None":
         """Return what verifies the receiver if a CA is named; raise ConfigError."""
         return None if self.ca_file is None else trusting(self.ca_file)
+
+
+def _decoded(line: str) -> bytes:
+    try:
+        return base64.b64decode(line.removeprefix(_PREFIX), validate=True)
+    except ValueError:
+        return b""
 
 
 def _name(value: Any) -> str:
@@ -77,7 +82,8 @@ WEBHOOK = (
             "https://archive.example/skerry"),
     Setting(
         "secret_file", None, as_path, quoted,
-        ("The secret that signs: whsec_ and base64, in a file that only its owner can read.",),
+        ("The secret that signs: whsec_ and base64, in a file that only its owner can read. With",
+         "two lines both sign, so that a receiver can exchange its secret in its own time."),
         "/etc/skerry/archive.secret",
     ),
     CA_FILE, SEND, BEGIN,
