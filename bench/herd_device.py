@@ -7,7 +7,7 @@ import time
 import skerry_device
 
 interval_ms = int(sys.argv[1])
-time.sleep_ms(int(sys.argv[2]))
+time.sleep(int(sys.argv[2]) / 1000)  # sleep_ms would wake up each half millisecond
 hub = None
 while True:
     try:
@@ -17,4 +17,4 @@ while True:
     except skerry_device.HubSilent:
         told = None
     print(json.dumps({"key": told}))
-    time.sleep_ms(interval_ms)
+    time.sleep(interval_ms / 1000)
