@@ -41,7 +41,7 @@ def main(readings, interval_ms, *timeouts):
         if not answer.ok:
             tell("error", hub, error="hub answered %d" % answer.code)
         tell("reading", hub, n=number)
-        time.sleep_ms(interval_ms)
+        time.sleep(interval_ms / 1000)  # sleep_ms would wake up each half millisecond
     tell("done", hub)
     hub.close()
 
