@@ -144,6 +144,7 @@ class Running:
             return
         for number, device in self._store.revoked_after(self._revocation):
             self._revocation = number
+            self.handshakes.sieve.clear()
             if self.sessions.drop(device):
                 log.info("device %d was revoked or quarantined: its session ended", device)
         self._configured.look()
@@ -169,6 +170,7 @@ class Running:
         supervised.tell("WATCHDOG=1")
 
     def _scrub(self) -> None:
+        self.handshakes.sieve.expire()
         self._pokes.write_down()
         self._store.scrub()
 
