@@ -242,9 +242,9 @@ class Front:
         if live.ended:
             return False
         live.accept(exchange)
+        live.heard(path, exchange.binding)
         if not live.confirmed:
             self._promote(live)
-        live.heard(path, exchange.binding)
         self._poke_worn([live])
         self.counts["requests"] += 1
         return True

@@ -9,7 +9,6 @@ to know of a session that begins, ends or is worn out sets `Sessions.listener`.
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count
 from typing import Any, Protocol
@@ -41,6 +40,8 @@ class Exchange:
     `identity` is what it shares with its retransmissions: message id, token and ciphertext.
     """
 
+    __slots__ = ("answered", "binding", "datagram", "identity")
+
     def __init__(self, binding: Binding, identity: tuple[int, bytes, bytes]) -> None:
         self.binding = binding
         self.identity = identity
@@ -55,6 +56,12 @@ class Exchange:
 
 class Live:
     """One session at the hub, offered or current."""
+
+    __slots__ = (
+        "answered", "asked", "confirmed", "device", "ended", "endpoint", "epoch", "failed",
+        "heard_at", "mid", "name", "newest", "number", "opened", "path", "pid", "poked", "recent",
+        "session", "transfers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -75,7 +82,7 @@ class Live:
         self.confirmed = False
         self.ended = False
         self.opened = time.monotonic()
-        self.recent: OrderedDict[tuple[int, bytes, bytes], Exchange] = OrderedDict()
+        self.recent: dict[tuple[int, bytes, bytes], Exchange] = {}  # the oldest first
         self.path: Path | None = None  # of the newest request: where the device is
         self.heard_at = 0.0  # when that came
         self.newest = -1  # Partial IV of that request
@@ -108,7 +115,7 @@ class Live:
         self.session.oscore.accept(exchange.binding)
         self.recent[exchange.identity] = exchange
         if len(self.recent) > RECENT_REQUESTS:
-            self.recent.popitem(last=False)
+            del self.recent[next(iter(self.recent))]
 
     def heard(self, path: Path, binding: Binding) -> None:
         """Note where a request came from, if it is the newest: an old one may have been held up.
@@ -185,9 +192,11 @@ class Nobody:
 class _Device:
     """What memory holds of one device."""
 
+    __slots__ = ("current", "offered", "seen")
+
     def __init__(self) -> None:
         self.seen: Standing = (-1, -1, False)  # the furthest that the store ever showed
-        self.offered: OrderedDict[bytes, Live] = OrderedDict()  # by message 1
+        self.offered: dict[bytes, Live] = {}  # by message 1, the oldest first
         self.current: Live | None = None
 
 
@@ -229,7 +238,7 @@ class Sessions:
             if old.pid != live.pid:
                 self._forget(known.offered.pop(key))
         if len(known.offered) == CANDIDATES:
-            self._forget(known.offered.popitem(last=False)[1])
+            self._forget(known.offered.pop(next(iter(known.offered))))
         live.asked, live.answered = message_1, message_2
         known.offered[message_1] = self._offered[message_1] = live
         self._by_kid.setdefault(live.session.kid, []).append(live)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from desk import DeskDevice, enrolled
-from real import Hub
 
 from skerry import coap
 from skerry_hub import enrolment
@@ -62,11 +61,9 @@ def apart(process: subprocess.Popen, core: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["unknown", "forged", "replayed"])
-def test_devices_get_in_under_a_flood(tmp_path, generator, kind):
-    hub = Hub(tmp_path)
+def test_devices_get_in_under_a_flood(hub, generator, kind):
     with enrolment.opened(Config.of(data=str(hub.data), environ={})) as opened:
         devices = [enrolled(opened, f"d-{i}") for i in range(10)]
-    hub.start()
     apart(hub.process, 1)
     clients = [Client(each, hub.address) for each in devices]
     settled, victims, honest = clients[0], clients[1:4], clients[4:]
@@ -99,6 +96,5 @@ def test_devices_get_in_under_a_flood(tmp_path, generator, kind):
         flood.stdout.close()
         for each in clients:
             each.socket.close()
-        hub.stop()
     assert len(hub.log.read_text().splitlines()) < 40
     assert [hub.row(f"d-{i}")["readings"] for i in range(4, 10)] == [1] * 6
