@@ -78,10 +78,11 @@ class Peer:
         self.chain = chain
         self.count = 0
 
-    def attempt(self, token: bytes) -> bytes:
-        """Return the datagram of a new message 1."""
+    def attempt(self, token: bytes, recover: bool = False) -> bytes:
+        """Return the datagram of a new message 1, maybe one of the coming era."""
         self.count += 1
-        start = initiator.Start(self.ctx, 0, self.chain)
+        chain = self.chain.next_era() if recover else self.chain
+        start = initiator.Start(self.ctx, 0, chain)
         message_1, self.waiting = start.send(self.count.to_bytes(8, "big"))
         path = coap.path_options("k")
         return coap.encode(coap.Message(coap.POST, path, message_1, mid=self.mid(), token=token))

@@ -29,7 +29,7 @@ def fill(hub: DeskHub, idle: int) -> None:
     for number in range(idle):
         secret = number.to_bytes(32, "big")
         live = Live(1000 + number, f"x-{number}", b"pid", (0, 0), HubSession(secret, 0))
-        hub.sessions.offer(live, secret)
+        hub.sessions.offer(live, secret, b"message 2")
         hub.sessions.promote(live)
 
 

@@ -1,7 +1,8 @@
 """The hub's side of the handshake. Identify, look up and verify are three separate steps.
 
     identify(message 1) -> Hello       unauthenticated: the caller looks its pseudonym up
-    Known(...).verify(hello, era) -> Verified   raises BadTag; nothing has changed
+    Known(...).verify(hello, era) -> Verified   raises BadTag; nothing has changed. In two steps:
+        Known(...).epoch(pid, era) -> Epoch     and Epoch.verify(hello)
     Verified.answer(n_h, time) -> message 2, session secret
 
 The caller stores `Verified.chain` and `Verified.pending` durably before message 2 leaves.
@@ -57,17 +58,19 @@ class Known:
         Raises Malformed, or BadTag if it is not of this device. Costs 2 HMACs in the expected
         epoch, 1 in the pending one, and 2 more for each era that the device is ahead.
         """
-        if wire.suite_of(hello.body[0]) != self._suite:
-            raise Malformed("another suite than provisioned")
-        if self._pending is not None and self._pending.pid == hello.pid:
-            pending, reached = self._pending, None
-        else:
-            reached = self._reach(era)
-            pending = Pending(hello.pid, schedule.epoch_key(reached.chain_key))
-        expected = schedule.tag_1(pending.ek, self._ctx, hello.body, len(hello.tag))
-        if not equal(hello.tag, expected):
-            raise BadTag("message 1")
-        return Verified(self._ctx, hello, pending, reached)
+        epoch, reached = self.epoch(hello.pid, era)
+        return epoch.verify(hello, reached)
+
+    def epoch(self, pid: bytes, era: int) -> "tuple[Epoch, Chain | None]":
+        """Return what a pseudonym stands for, and the chain there unless it is pending.
+
+        Raises BadTag if that is no epoch within reach.
+        """
+        if self._pending is not None and self._pending.pid == pid:
+            return Epoch(self._ctx, self._suite, self._pending), None
+        reached = self._reach(era)
+        pending = Pending(pid, schedule.epoch_key(reached.chain_key))
+        return Epoch(self._ctx, self._suite, pending), reached
 
     def _reach(self, era: int) -> Chain:
         """Return the expected epoch, or the first one of a coming era."""
@@ -77,6 +80,29 @@ class Known:
         while chain.era != era:
             chain = chain.next_era()
         return chain
+
+
+class Epoch:
+    """One epoch of one device, without its chain: enough to tell who made a message 1."""
+
+    def __init__(self, ctx: bytes, suite: int, pending: Pending) -> None:
+        """Made by Known.epoch."""
+        self._ctx = ctx
+        self._suite = suite
+        self._pending = pending
+
+    def made(self, hello: Hello) -> bool:
+        """Tell whether the tag of a message 1 is this epoch's. Costs 1 HMAC."""
+        expected = schedule.tag_1(self._pending.ek, self._ctx, hello.body, len(hello.tag))
+        return equal(hello.tag, expected)
+
+    def verify(self, hello: Hello, reached: Chain | None) -> "Verified":
+        """Authenticate message 1: see Known. `reached` is what Known.epoch gave beside this."""
+        if wire.suite_of(hello.body[0]) != self._suite:
+            raise Malformed("another suite than provisioned")
+        if not self.made(hello):
+            raise BadTag("message 1")
+        return Verified(self._ctx, hello, self._pending, reached)
 
 
 class Verified:

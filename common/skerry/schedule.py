@@ -19,7 +19,7 @@ HMAC is HMAC-SHA-256, | joins bytes, all keys have 32 bytes.
     exported    = HKDF-Expand(MS, 00 or 01 | len(label) | label | context, length)
 
 CTX names the protocol, the suite and both ends, so no key or tag of one pair means anything to
-another. T is not in MS: an answer that is sent again carries a new time and gives the same key.
+another. T is not in MS: an answer that is made again carries a new time and gives the same key.
 """
 
 from hashlib import sha256

@@ -1,6 +1,7 @@
 """The hub as a process: the only file that makes all parts and connects them."""
 
 import asyncio
+import gc
 import json
 import logging
 import signal
@@ -144,6 +145,7 @@ class Running:
             return
         for number, device in self._store.revoked_after(self._revocation):
             self._revocation = number
+            self.handshakes.sieve.clear()
             if self.sessions.drop(device):
                 log.info("device %d was revoked or quarantined: its session ended", device)
         self._configured.look()
@@ -169,6 +171,7 @@ class Running:
         supervised.tell("WATCHDOG=1")
 
     def _scrub(self) -> None:
+        self.handshakes.sieve.expire()
         self._pokes.write_down()
         self._store.scrub()
 
@@ -190,6 +193,7 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
         running.devices.guard = hub.store
         await apps.begin(config.app, running.site, Guarded(running.devices, hub.store))
         _say_where(config, running, site.url if site else "")
+        _settle()
         supervised.tell("READY=1")
         await stop.wait()
         supervised.tell("STOPPING=1")
@@ -198,6 +202,13 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
             await site.stop()
         if watched:
             await watched.cleanup()
+
+
+def _settle() -> None:
+    """Look for cycles among what is made from now on, and less often: sessions have none."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 async def _web(

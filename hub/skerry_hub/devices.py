@@ -123,7 +123,7 @@ class Devices:
 
     def confirmed(self, live: Live) -> None:
         """Let those go on who wait for it (Listener)."""
-        self._bridge.context.loop.call_soon(self._pokes.heard, live)  # its path is noted next
+        self._pokes.heard(live)
         for future in self._waiting.pop(live.name, ()):
             if not future.done():
                 future.set_result(live)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
 
-from skerry_hub import enrolment
+from skerry_hub import enrolment, udp
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError, MissingExtra
 from skerry_hub.outgoing import running as outgoing
@@ -91,6 +91,7 @@ def _hub(config: Config) -> Iterator[Line]:
     said = f"{free >> 20} MiB free"
     yield Line(OK, "disk", said) if free > _ROOM else Line(FAIL, "disk", said, "make room")
     yield _clock()
+    yield _queue()
     yield _generator()
     yield _bundles(config)
     host, port = config.advertised
@@ -125,6 +126,14 @@ def _clock() -> Line:
     if now < _CLOCK_IS_SET:
         return Line(WARN, "clock", said, "set it: until then devices get no time")
     return Line(OK, "clock", said)
+
+
+def _queue() -> Line:
+    """Look at how much the kernel keeps of what arrives while the hub is busy."""
+    granted = udp.queue_granted()
+    remedy = f"sysctl -w net.core.rmem_max={udp.QUEUE}" if granted < udp.QUEUE else ""
+    said = f"{granted >> 10} KiB of {udp.QUEUE >> 10} KiB for what arrives in a burst"
+    return Line(WARN if remedy else OK, "queue", said, remedy)
 
 
 def _generator() -> Line:

@@ -17,11 +17,13 @@ from skerry import schedule
 from skerry.chain import Chain
 from skerry.errors import Exhausted
 from skerry.responder import RECOVERY_ERAS
+from skerry_hub.bucket import Bucket
 from skerry_hub.sessions import Sessions
 from skerry_hub.store import Candidate, Store
 from skerry_hub.udp import Path
 
 KEPT = 1024  # of each kind
+NOTES_RATE = 100  # a second: a flood takes ten seconds to push out what is older
 SUSPECT_EVERY_S = 3600.0  # in the audit log, for a device
 _PID = slice(1, 7)  # of message 1
 _AHEAD = 64  # steps and eras that are looked for beyond what the hub answers
@@ -53,6 +55,7 @@ class Failures:
         self.quarantine = False
         self._store = store
         self._sessions = sessions
+        self._notes = Bucket(NOTES_RATE)
         self._attempts: OrderedDict[tuple[str, bytes], Attempt] = OrderedDict()
         self._unknown: OrderedDict[str, float] = OrderedDict()  # address -> when
         self._skipped: OrderedDict[bytes, Skipped] = OrderedDict()
@@ -67,9 +70,12 @@ class Failures:
 
     def unanswered(self, message_1: bytes, path: Path) -> None:
         """Note a message 1 that leads to nothing; raise StoreError."""
-        pid, address = message_1[_PID], _address(path)
-        _keep(self._attempts, (address, pid), Attempt(time.time(), address, pid))
+        pid = message_1[_PID]
         skipped = self._skipped.get(pid)
+        if skipped is None and not self._notes.take():
+            return
+        address = _address(path)
+        _keep(self._attempts, (address, pid), Attempt(time.time(), address, pid))
         if skipped is not None:
             live = self._sessions.of(skipped.name)
             if live is not None and live.epoch[0] > skipped.era:
@@ -77,7 +83,8 @@ class Failures:
 
     def unknown_session(self, path: Path) -> None:
         """Note a request in a session that nobody knows."""
-        _keep(self._unknown, _address(path), time.time())
+        if self._notes.take():
+            _keep(self._unknown, _address(path), time.time())
 
     def _suspect(self, skipped: Skipped, left_behind: str, current: str) -> None:
         now = time.monotonic()

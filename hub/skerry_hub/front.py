@@ -41,22 +41,15 @@ BLOCK1 = 27  # RFC 7959 section 2.1
 MAX_BODY = 16 * 1024  # bytes of a request in blocks: aiocoap puts them together in memory
 TOO_LARGE = 0x8D  # 4.13
 COMPLAIN_EVERY_S = 10.0  # about a store that fails, whatever arrives meanwhile
+HINT_RATE = 5000  # refusals a second, most of them of sessions that nobody knows
+REPEAT_RATE = 20_000  # messages 2 a second that were sent before
 NEWS_RATE = 10  # new sessions a second that the log names
 _TO_K = b"\xb1k\xff"  # Uri-Path "k" and the payload marker
 
 log = logging.getLogger(__name__)
 
 
-class Hop(NamedTuple):
-    """How a message came, which its answer has to fit."""
-
-    type: int
-    mid: int
-    token: bytes
-    path: Path
-
-
-Attempt = tuple[bytes, Hop]  # a message 1
+Attempt = tuple[bytes, Datagram]  # a message 1, and how it came
 
 
 class Sorted(NamedTuple):
@@ -80,6 +73,8 @@ class Front:
         self._next_mid = int.from_bytes(time.time_ns().to_bytes(8, "big")[-2:], "big")
         self._plain = Bucket(PLAIN_RATE)
         self._news = Bucket(NEWS_RATE)
+        self._hints = Bucket(HINT_RATE)
+        self._repeats = Bucket(REPEAT_RATE)
         self._next_complaint = 0.0
         self.counts: Counter[str] = Counter()
 
@@ -95,12 +90,10 @@ class Front:
 
     def _sort(self, received: Datagram, into: Sorted) -> None:
         """Tell messages 1 and protected requests from others; raise Malformed."""
-        datagram, path = received
+        datagram = received[0]
         options_at = readings.options_at(datagram)
         if options_at and datagram.startswith(_TO_K, options_at):
-            hop = Hop(datagram[0] >> 4 & 3, int.from_bytes(datagram[2:4], "big"),
-                      datagram[4:options_at], path)  # fmt: skip
-            into.attempts.append((datagram[options_at + len(_TO_K) :], hop))
+            into.attempts.append((datagram[options_at + len(_TO_K) :], received))
         elif options_at and datagram[options_at] >> 4 == coap.OSCORE:
             into.requests.append(received)
         else:
@@ -112,7 +105,7 @@ class Front:
         if message.option(coap.OSCORE) is not None and message.code >> 5 == 0:
             into.requests.append(received)
         elif message.code == coap.POST and uri_path(message) == "k":
-            into.attempts.append((message.payload, _hop(message, path)))
+            into.attempts.append((message.payload, received))
         else:
             into.others.append(partial(self._receive_other, message, datagram, path))
 
@@ -126,6 +119,7 @@ class Front:
         """Verify all, store all, act; return the messages that have to wait for that."""
         now = Round()
         late_attempts, late_requests = [], []
+        attempts = [each for each in attempts if not self._answer_again(*each)]
         for attempt, reply in zip(attempts, self._verify(attempts), strict=True):
             if reply is None:
                 self._unanswered(attempt)
@@ -160,15 +154,24 @@ class Front:
             return [None] * len(attempts)
 
     def _unanswered(self, attempt: Attempt) -> None:
-        message_1, hop = attempt
+        message_1, (_, path) = attempt
         try:
-            self._handshakes.failures.unanswered(message_1, hop.path)
+            self._handshakes.failures.unanswered(message_1, path)
         except StoreError as error:
             self._complain(error, 0)
 
-    def _handshake(self, reply: Reply, hop: Hop) -> Step:
+    def _answer_again(self, message_1: bytes, received: Datagram) -> bool:
+        """Send message 2 once more; False if this message 1 has to be looked at."""
+        message_2 = self._handshakes.again(message_1)
+        if message_2 is None:
+            return False
+        if self._repeats.take():
+            self._send(received, coap.CHANGED, message_2)
+        return True
+
+    def _handshake(self, reply: Reply, received: Datagram) -> Step:
         def act() -> None:
-            self._send(hop, coap.CHANGED, self._handshakes.answer(reply))
+            self._send(received, coap.CHANGED, self._handshakes.answer(reply))
 
         return Step(reply.candidate.id, reply.write, act)
 
@@ -200,7 +203,7 @@ class Front:
         if not candidates:
             self.counts["unknown session"] += 1
             self._handshakes.failures.unknown_session(path)
-            self._refuse(outer, path)  # RFC 8613 section 8.2: the device makes a new session
+            self._refuse((datagram, path))  # RFC 8613 section 8.2: the device makes a new session
             return None
         opened = open_any(candidates, outer)
         if opened is None:
@@ -239,14 +242,15 @@ class Front:
         if live.ended:
             return False
         live.accept(exchange)
+        live.heard(path, exchange.binding)
         if not live.confirmed:
             self._promote(live)
-        live.heard(path, exchange.binding)
         self._poke_worn([live])
         self.counts["requests"] += 1
         return True
 
     def _promote(self, live: Live) -> None:
+        self._handshakes.confirmed(live)
         self._sessions.promote(live)
         self.counts["confirmed"] += 1
         unnamed = self._news.refused
@@ -297,29 +301,29 @@ class Front:
 
     def _receive_plain(self, message: coap.Message, datagram: bytes, path: Path) -> None:
         if message.option(BLOCK1) is not None:  # aiocoap would put anybody's blocks together
-            self._refuse(message, path)
+            self._refuse((datagram, path))
         elif self._plain.take():
             self._bridge.receive(datagram, Remote(path))
         else:
             self.counts["plain dropped"] += 1
 
-    def _refuse(self, message: coap.Message, path: Path) -> None:
-        if message.type == coap.CON:
-            self._send(_hop(message, path), coap.UNAUTHORIZED, b"")
+    def _refuse(self, received: Datagram) -> None:
+        """Say 4.01 to a confirmable message."""
+        if received[0][0] >> 4 & 3 == coap.CON and self._hints.take():
+            self._send(received, coap.UNAUTHORIZED, b"")
 
-    def _send(self, hop: Hop, code: int, payload: bytes) -> None:
-        """Send an answer, in the acknowledgement if one is due."""
-        confirmable = hop.type == coap.CON
-        kind, mid = (coap.ACK, hop.mid) if confirmable else (coap.NON, self._own_mid())
-        hop.path.send(coap.encode(coap.Message(code, [], payload, kind, mid, hop.token)))
+    def _send(self, received: Datagram, code: int, payload: bytes) -> None:
+        """Send an answer to a message, in the acknowledgement if one is due."""
+        datagram, path = received
+        confirmable = datagram[0] >> 4 & 3 == coap.CON
+        kind, mid = (coap.ACK, datagram[2:4]) if confirmable else (coap.NON, self._own_mid())
+        token = datagram[4 : 4 + (datagram[0] & 15)]
+        head = bytes((0x40 | kind << 4 | len(token), code)) + mid + token
+        path.send(head + b"\xff" + payload if payload else head)
 
-    def _own_mid(self) -> int:
+    def _own_mid(self) -> bytes:
         self._next_mid = (self._next_mid + 1) & 0xFFFF
-        return self._next_mid
-
-
-def _hop(message: coap.Message, path: Path) -> Hop:
-    return Hop(message.type, message.mid, message.token, path)
+        return self._next_mid.to_bytes(2, "big")
 
 
 def _confirmation(live: Live, now: float, reading: NewReading | None) -> Confirmation:

@@ -1,5 +1,6 @@
 """Messages 1 in, messages 2 out: the hub's handshake as a list of steps.
 
+    again       message 2 as it was sent before, to the very same message 1
     verify      identify, look up, check the tag: a Reply, and nothing has changed
     (front.py)  make its write durable, together with those of others
     answer      message 2, and the session that it offers
@@ -24,6 +25,7 @@ from skerry_hub.enrolment import coming
 from skerry_hub.failures import Failures
 from skerry_hub.oscore_bytes import HubSession
 from skerry_hub.sessions import Live, Sessions
+from skerry_hub.sieve import Sieve
 from skerry_hub.store import Advance, Candidate, Store
 from skerry_hub.vault import Vault, VaultError
 
@@ -31,6 +33,8 @@ _WARNINGS_PER_S = 5.0
 _CLOCK_IS_SET = 1_735_689_600  # 2025-01-01: a clock before that was never set
 
 Found = dict[bytes, list[Candidate]]
+Reached = tuple[responder.Epoch | None, Chain | None]
+Tried = dict[bytes, dict[int, Reached]]  # by pseudonym and number of the device
 Search = Callable[[Collection[bytes]], Found]
 
 log = logging.getLogger(__name__)
@@ -84,65 +88,103 @@ class Handshakes:
         self._nonce_key = fresh_nonce_key(store.next_start())
         self._warnings = Bucket(_WARNINGS_PER_S)
         self.failures = Failures(store, sessions)
+        self.sieve = Sieve()
         self.counts: Counter[str] = Counter()
+
+    def again(self, message_1: bytes) -> bytes | None:
+        """Return message 2 if this very message 1 was answered and is not confirmed yet."""
+        live = self._sessions.offered(message_1)
+        if live is None:
+            return None
+        self.counts["answered again"] += 1
+        return live.answered
 
     def verify(self, messages_1: Sequence[bytes]) -> list[Reply | None]:
         """Return for each message 1 what it leads to, or None to stay silent. Nothing changes."""
         hellos = [self._identify(each) for each in messages_1]
+        tried: Tried = {}
         found = _look_up(self._store.candidates, hellos)
-        replies = [self._verify(hello, found) for hello in hellos]
+        replies = [self._verify(hello, found, tried) for hello in hellos]
         left = [None if reply else hello for hello, reply in zip(hellos, replies, strict=True)]
         if any(left):  # unknown, or of a device that recovers
             ahead = _look_up(self._store.coming, left)
-            replies = [old or self._verify(hello, ahead)
+            replies = [old or self._verify(hello, ahead, tried)
                        for old, hello in zip(replies, left, strict=True)]  # fmt: skip
-            self.counts["unknown"] += sum(
-                hello is not None and not found[hello.pid] and not ahead[hello.pid]
-                for hello in left
-            )
+            self._note_failed([hello.pid for hello, reply in zip(left, replies, strict=True)
+                               if hello and not reply], tried)  # fmt: skip
         return replies
 
+    def _note_failed(self, pids: list[bytes], tried: Tried) -> None:
+        """Count what is of nobody, and remember the epochs that all of them were tried for."""
+        self.counts["unknown"] += sum(pid not in tried for pid in pids)
+        for pid in tried.keys() & pids:
+            self.sieve.keep(pid, [epoch for epoch, _ in tried[pid].values() if epoch])
+
     def _identify(self, message_1: bytes) -> responder.Hello | None:
+        """Take a message 1 apart; None if it is none, or is known to be forged."""
         try:
-            return responder.identify(message_1)
+            hello = responder.identify(message_1)
         except Malformed:
             self.counts["malformed"] += 1
             return None
+        if self.sieve.stops(hello):
+            self.counts["bad tag"] += 1
+            return None
+        return hello
 
-    def _verify(self, hello: responder.Hello | None, found: Found) -> Reply | None:
+    def _verify(self, hello: responder.Hello | None, found: Found, tried: Tried) -> Reply | None:
         """Find out which device made a message 1."""
         if hello is None:
             return None
         for candidate in found[hello.pid]:
-            ctx = schedule.context(candidate.suite, candidate.name.encode(), self._hub)
+            epochs = tried.setdefault(hello.pid, {})
+            if candidate.id not in epochs:
+                epochs[candidate.id] = self._epoch(candidate, hello.pid)
+            epoch, reached = epochs[candidate.id]
             try:
-                verified = self._known(candidate, ctx).verify(hello, candidate.pid_era)
-            except VaultError:
-                self.counts["unreadable"] += 1
-                if self._warnings.take():
-                    log.error(
-                        "its stored key does not open: wrong row key",
-                        extra={"device": candidate.name},
-                    )
+                verified = epoch and epoch.verify(hello, reached)
             except SkerryError:
                 self.counts["bad tag"] += 1
-            else:
+                continue
+            if verified:
                 self._guard_against_rollback(candidate)
                 return Reply(hello, candidate, verified, self._advance(candidate, verified))
         return None
+
+    def _epoch(self, candidate: Candidate, pid: bytes) -> Reached:
+        """Return what a pseudonym stands for if it is a candidate's; (None, None) for nothing."""
+        try:
+            return self._known(candidate).epoch(pid, candidate.pid_era)
+        except SkerryError:  # an era out of reach
+            return None, None
+        except VaultError:
+            self.counts["unreadable"] += 1
+            if self._warnings.take():
+                log.error(
+                    "its stored key does not open: wrong row key",
+                    extra={"device": candidate.name},
+                )
+            return None, None
 
     def answer(self, reply: Reply) -> bytes:
         """Return message 2 and offer its session, now that the reply's write is done."""
         candidate, verified, write = reply.candidate, reply.verified, reply.write
         if write is not None:
             self._sessions.note(candidate.id, (write.era, write.step, False))
+            for pid in (candidate.pid, candidate.pending_pid):
+                if pid != reply.hello.pid:
+                    self.sieve.forget(pid)
             if candidate.pid_era != candidate.era:
                 self.failures.recovered(candidate)
                 self._warn_of_recovery(write)
         self.counts["answered" if write is not None else "answered again"] += 1
         message_2, secret = verified.answer(self._nonce(reply.hello.pid), hub_time())
-        self._offer(candidate, verified, reply.hello, secret)
+        self._offer(reply, message_2, secret)
         return message_2
+
+    def confirmed(self, live: Live) -> None:
+        """Drop the epoch key of a session that was confirmed."""
+        self.sieve.forget(live.pid)
 
     def _warn_of_recovery(self, write: Advance) -> None:
         self.counts["recovered"] += 1
@@ -154,9 +196,10 @@ class Handshakes:
                 extra={"device": write.candidate.name},
             )  # fmt: skip
 
-    def _known(self, candidate: Candidate, ctx: bytes) -> responder.Known:
+    def _known(self, candidate: Candidate) -> responder.Known:
         """Unwrap what the store holds of the device."""
         name = candidate.name.encode()
+        ctx = schedule.context(candidate.suite, name, self._hub)
         chain = Chain.unpack(self._vault.open(b"chain", name, candidate.chain))
         pending = None
         if candidate.pending_pid is not None and candidate.pending_key is not None:
@@ -172,6 +215,7 @@ class Handshakes:
             self.counts["rollback"] += 1
             self._nonce_key = fresh_nonce_key(self._store.next_start())
             self._sessions.clear()
+            self.sieve.clear()
             self._sessions.note(candidate.id, standing)
 
     def _advance(self, candidate: Candidate, verified: responder.Verified) -> Advance | None:
@@ -195,20 +239,16 @@ class Handshakes:
         """N_H: one value for an epoch as long as this process lives, never again after it."""
         return hmac_sha256(self._nonce_key, b"N" + pid)[:8]
 
-    def _offer(
-        self,
-        candidate: Candidate,
-        verified: responder.Verified,
-        hello: responder.Hello,
-        secret: bytes,
-    ) -> None:
+    def _offer(self, reply: Reply, message_2: bytes, secret: bytes) -> None:
         """Keep the session that this answer leads to, unless it is only sent again."""
-        if self._sessions.offered(candidate.id, hello.body):
+        hello, candidate = reply.hello, reply.candidate
+        message_1 = hello.body + hello.tag
+        if self._sessions.offered(message_1):
             return
-        following = verified.chain or candidate
+        following = reply.verified.chain or candidate
         epoch = (following.era, following.step - 1)
         if following.step == 0:
             epoch = (following.era - 1, MAX_STEP)
         session = HubSession(secret, candidate.suite)
         live = Live(candidate.id, candidate.name, hello.pid, epoch, session)
-        self._sessions.offer(live, hello.body)
+        self._sessions.offer(live, message_1, message_2)

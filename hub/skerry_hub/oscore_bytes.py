@@ -18,7 +18,9 @@ class Bound(Binding):
     """A Binding with its AAD, the same for a request and its response."""
 
     def __init__(self, kid: bytes, partial_iv: bytes, nonce: bytes, aad: bytes) -> None:
-        super().__init__(kid, partial_iv, nonce)
+        self.kid = kid  # what Binding does, in one call
+        self.partial_iv = partial_iv
+        self.nonce = nonce
         self.aad = aad
 
 

@@ -43,14 +43,16 @@ class Request(NamedTuple):
             return None
         return NewReading(self.live.device, at, PATH, self.format, self.payload)
 
-    def answer(self, last: Reading | None, own_mid: int) -> bytes:
+    def answer(self, last: Reading | None, own_mid: bytes) -> bytes:
         """Return the datagram of its answer, and keep it for duplicates; `last` is for a GET.
 
         A confirmable request is answered in its acknowledgement, another one under `own_mid`.
         """
-        mid, token, _ = self.exchange.identity
-        kind, mid = (coap.ACK, mid) if self.confirmable else (coap.NON, own_mid)
-        head = bytes((0x40 | kind << 4 | len(token), coap.CHANGED)) + mid.to_bytes(2, "big")
+        their_mid, token, _ = self.exchange.identity
+        kind, mid = coap.NON, own_mid
+        if self.confirmable:
+            kind, mid = coap.ACK, their_mid.to_bytes(2, "big")
+        head = bytes((0x40 | kind << 4 | len(token), coap.CHANGED)) + mid
         ciphertext = self.context.seal_bytes(_answer(self.code, last), self.bound)
         return self.exchange.keep(head + token + b"\x90\xff" + ciphertext)
 

@@ -9,7 +9,6 @@ to know of a session that begins, ends or is worn out sets `Sessions.listener`.
 
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count
 from typing import Any, Protocol
@@ -41,6 +40,8 @@ class Exchange:
     `identity` is what it shares with its retransmissions: message id, token and ciphertext.
     """
 
+    __slots__ = ("answered", "binding", "datagram", "identity")
+
     def __init__(self, binding: Binding, identity: tuple[int, bytes, bytes]) -> None:
         self.binding = binding
         self.identity = identity
@@ -55,6 +56,12 @@ class Exchange:
 
 class Live:
     """One session at the hub, offered or current."""
+
+    __slots__ = (
+        "answered", "asked", "confirmed", "device", "ended", "endpoint", "epoch", "failed",
+        "heard_at", "mid", "name", "newest", "number", "opened", "path", "pid", "poked", "recent",
+        "session", "transfers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -71,10 +78,11 @@ class Live:
         self.name = name
         self.pid = pid
         self.epoch = epoch
+        self.asked = self.answered = b""  # messages 1 and 2, while it is only offered
         self.confirmed = False
         self.ended = False
         self.opened = time.monotonic()
-        self.recent: OrderedDict[tuple[int, bytes, bytes], Exchange] = OrderedDict()
+        self.recent: dict[tuple[int, bytes, bytes], Exchange] = {}  # the oldest first
         self.path: Path | None = None  # of the newest request: where the device is
         self.heard_at = 0.0  # when that came
         self.newest = -1  # Partial IV of that request
@@ -107,7 +115,7 @@ class Live:
         self.session.oscore.accept(exchange.binding)
         self.recent[exchange.identity] = exchange
         if len(self.recent) > RECENT_REQUESTS:
-            self.recent.popitem(last=False)
+            del self.recent[next(iter(self.recent))]
 
     def heard(self, path: Path, binding: Binding) -> None:
         """Note where a request came from, if it is the newest: an old one may have been held up.
@@ -184,9 +192,11 @@ class Nobody:
 class _Device:
     """What memory holds of one device."""
 
+    __slots__ = ("current", "offered", "seen")
+
     def __init__(self) -> None:
         self.seen: Standing = (-1, -1, False)  # the furthest that the store ever showed
-        self.offered: OrderedDict[bytes, Live] = OrderedDict()  # by what message 1 signed
+        self.offered: dict[bytes, Live] = {}  # by message 1, the oldest first
         self.current: Live | None = None
 
 
@@ -197,6 +207,7 @@ class Sessions:
         self._by_kid: dict[bytes, list[Live]] = {}
         self._devices: dict[int, _Device] = {}
         self._named: dict[str, Live] = {}  # the current ones
+        self._offered: dict[bytes, Live] = {}  # by message 1
         self.listener: Listener = Nobody()
 
     def __len__(self) -> int:
@@ -216,20 +227,20 @@ class Sessions:
         known.seen = standing
         return True
 
-    def offered(self, device: int, attempt: bytes) -> bool:
-        """Tell whether the session of this very attempt was offered and still waits."""
-        known = self._devices.get(device)
-        return known is not None and attempt in known.offered
+    def offered(self, message_1: bytes) -> Live | None:
+        """Return the session that this very message 1 led to, if it is still only offered."""
+        return self._offered.get(message_1)
 
-    def offer(self, live: Live, attempt: bytes) -> None:
+    def offer(self, live: Live, message_1: bytes, message_2: bytes) -> None:
         """Add the session of one attempt; offers of earlier epochs and the oldest are dropped."""
         known = self._devices.setdefault(live.device, _Device())
         for key, old in list(known.offered.items()):
             if old.pid != live.pid:
                 self._forget(known.offered.pop(key))
         if len(known.offered) == CANDIDATES:
-            self._forget(known.offered.popitem(last=False)[1])
-        known.offered[attempt] = live
+            self._forget(known.offered.pop(next(iter(known.offered))))
+        live.asked, live.answered = message_1, message_2
+        known.offered[message_1] = self._offered[message_1] = live
         self._by_kid.setdefault(live.session.kid, []).append(live)
 
     def find(self, kid: bytes) -> list[Live]:
@@ -250,6 +261,7 @@ class Sessions:
             live.transfers = known.current.transfers
         for each in others:
             self._forget(each)
+        self._withdraw(live)
         known.offered.clear()
         known.current = live
         known.seen = (*known.seen[:2], True)
@@ -279,8 +291,14 @@ class Sessions:
             self._forget(live)
         self._devices.clear()
 
+    def _withdraw(self, live: Live) -> None:
+        """Answer its message 1 no more from here."""
+        self._offered.pop(live.asked, None)
+        live.asked = live.answered = b""
+
     def _forget(self, live: Live) -> None:
         live.ended = True
+        self._withdraw(live)
         if self._named.get(live.name) is live:
             del self._named[live.name]
         self.listener.ended(live)

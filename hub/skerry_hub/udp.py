@@ -1,5 +1,7 @@
 """UDP sockets that answer from the address they were asked on.
 
+Each address has two of them: what sessions say waits in another queue than messages 1 (lanes.py).
+
 Every datagram comes with its `Path`: the way back, including our own address, which a socket
 bound to a wildcard would otherwise choose anew (and so answer from the wrong one).
 """
@@ -8,13 +10,16 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
 
+from skerry_hub import lanes
 from skerry_hub.errors import HubError
 
 MAX_DATAGRAM = 2048  # bytes; a larger one is no message of ours
 _BATCH = 256  # datagrams taken from a socket before others get their turn
-_BUFFER = 4 << 20  # bytes that the kernel keeps of what arrives meanwhile, if it may
+QUEUE = 4 << 20  # bytes that the kernel is asked to keep of what arrives meanwhile
+_TRUNCATED = int(socket.MSG_TRUNC)  # the enum itself is slow to compute with
 _IP_PKTINFO = 8  # <linux/in.h>; the socket module does not name it
 
 log = logging.getLogger(__name__)
@@ -43,32 +48,49 @@ class Path(NamedTuple):
 Datagram = tuple[bytes, Path]
 
 
-def _open(host: str, port: int) -> socket.socket:
-    """Bind one socket; an IPv6 wildcard takes IPv4 too."""
+def _opened(family: int) -> socket.socket:
+    """Return a socket that is not bound; one of IPv6 takes IPv4 too, if it is a wildcard's."""
+    opened = socket.socket(family, socket.SOCK_DGRAM)
+    if family == socket.AF_INET6:
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+    else:
+        opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE)
+    opened.setblocking(False)
+    return opened
+
+
+def queue_granted() -> int:
+    """Return how many of the QUEUE bytes the kernel grants a socket."""
+    with _opened(socket.AF_INET) as scratch:  # it names the double, its own needs included
+        return scratch.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+
+def _bound(host: str, port: int) -> list[socket.socket]:
+    """Bind the sockets of an address: for sessions and, if they can be told, for messages 1."""
     try:
         found = socket.getaddrinfo(
             host or "::", port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
         raise HubError(f"cannot listen on {host!r}: {error.strerror or error}") from None
-    family, kind, proto, _, address = found[0]
-    opened = socket.socket(family, kind, proto)
-    try:
-        if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
-            opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-        opened.setblocking(False)
-        opened.bind(address)
-    except OSError as error:
-        opened.close()
-        raise HubError(
-            f"cannot listen on {host} port {port}: {error.strerror or error};"
-            " choose another with --listen HOST:PORT"
-        ) from None
-    return opened
+    family, _, _, _, address = found[0]
+    with ExitStack() as unfinished:
+        try:
+            first = unfinished.enter_context(_opened(family))
+            first.bind(address)
+            second = unfinished.enter_context(_opened(family))
+        except OSError as error:
+            raise HubError(
+                f"cannot listen on {host} port {port}: {error.strerror or error};"
+                " choose another with --listen HOST:PORT"
+            ) from None
+        if not lanes.divide(first, second):
+            second.close()
+            second = first
+        unfinished.pop_all()
+    return [first] if second is first else [first, second]
 
 
 class Sockets:
@@ -79,10 +101,10 @@ class Sockets:
     ) -> None:
         """Bind all addresses or raise HubError; `receive` gets what waits at a socket."""
         self._receive = receive
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[list[socket.socket]] = []  # of each address
         try:
             for host, port in listen:
-                self._sockets.append(_open(host, port))
+                self._sockets.append(_bound(host, port))
         except HubError:
             self.close()
             raise
@@ -90,44 +112,54 @@ class Sockets:
     @property
     def addresses(self) -> list[tuple[str, int]]:
         """The addresses as bound, with the port that the kernel chose for 0."""
-        return [each.getsockname()[:2] for each in self._sockets]
+        return [first.getsockname()[:2] for first, *_ in self._sockets]
 
     def path_to(self, peer: tuple[str | int, ...]) -> Path | None:
         """Return the way to a peer that an earlier run heard, if there is a socket for it."""
         family = socket.AF_INET6 if ":" in str(peer[0]) else socket.AF_INET
-        for each in self._sockets:
-            if each.family == family:
-                return Path(each, peer, ())
+        for first, *_ in self._sockets:
+            if first.family == family:
+                return Path(first, peer, ())
         return None
 
     def start(self) -> None:
         """Begin to receive."""
         loop = asyncio.get_running_loop()
-        for each in self._sockets:
-            loop.add_reader(each.fileno(), self._readable, each)
+        for both in self._sockets:
+            for each in both:
+                loop.add_reader(each.fileno(), self._readable, both)
 
     def stop(self) -> None:
         """Receive no more; what arrives waits in the kernel or is lost."""
         loop = asyncio.get_running_loop()
-        for each in self._sockets:
-            loop.remove_reader(each.fileno())
+        for both in self._sockets:
+            for each in both:
+                loop.remove_reader(each.fileno())
 
     def close(self) -> None:
         """Close all sockets."""
-        for each in self._sockets:
-            each.close()
+        for both in self._sockets:
+            for each in both:
+                each.close()
         self._sockets.clear()
 
-    def _readable(self, ready: socket.socket) -> None:
+    def _readable(self, both: list[socket.socket]) -> None:
         batch: list[Datagram] = []
-        for _ in range(_BATCH):
-            try:
-                datagram, ancillary, flags, address = ready.recvmsg(MAX_DATAGRAM, 64)
-            except BlockingIOError:
-                break
-            except OSError as error:  # an ICMP error of an earlier answer
-                log.debug("receive: %s", error)
-                continue
-            if not flags & socket.MSG_TRUNC:
-                batch.append((datagram, Path(ready, address, tuple(ancillary))))
-        self._receive(batch)
+        for each in both:
+            _take(each, batch)
+        if batch:  # else the other one's turn took it
+            self._receive(batch)
+
+
+def _take(ready: socket.socket, into: list[Datagram]) -> None:
+    """Take what waits at a socket, up to a batch."""
+    for _ in range(_BATCH):
+        try:
+            datagram, ancillary, flags, address = ready.recvmsg(MAX_DATAGRAM, 64)
+        except BlockingIOError:
+            return
+        except OSError as error:  # an ICMP error of an earlier answer
+            log.debug("receive: %s", error)
+            continue
+        if not flags & _TRUNCATED:
+            into.append((datagram, Path(ready, address, tuple(ancillary))))

@@ -150,7 +150,7 @@ class World:
         self.count += 1
         secret, row = self.count.to_bytes(32, "big"), self.opened.store.device(name)
         live = Live(row.id, name, b"pid", (row.era, row.step), HubSession(secret, row.suite))
-        self.desk.sessions.offer(live, secret)
+        self.desk.sessions.offer(live, secret, b"message 2")
         self.desk.sessions.promote(live)
         return Session(secret, row.suite)
 

@@ -64,7 +64,7 @@ async def test_ten_thousand_idle_sessions(opened, monkeypatch):
     for number in range(10_000):
         secret = number.to_bytes(32, "big")
         live = Live(1000 + number, f"x-{number}", b"pid", (0, 0), HubSession(secret, 0))
-        hub.sessions.offer(live, secret)
+        hub.sessions.offer(live, secret, b"message 2")
         hub.sessions.promote(live)
     assert len(hub.sessions) == 10_001
     tried = []

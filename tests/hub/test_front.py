@@ -405,17 +405,17 @@ async def test_pseudonyms_that_collide(opened):
 
 @in_loop
 async def test_two_devices_expect_one_pseudonym(opened):
-    hub = DeskHub(opened)
     devices = [enrolled(opened, f"d-{i}") for i in range(3)]
     pid = devices[2].message_1()[1:7]
     opened.store._db.execute("UPDATE device SET pid = ?", (pid,))
     opened.store._moves.pseudonyms.load()
     message_1 = devices[2].attempt()
-    for tried in (2, 4):  # expected, then pending
+    for _ in range(2):  # expected, then pending after a restart
+        hub = DeskHub(opened)
         found = opened.store.candidates([pid])[pid]
         assert [each.name for each in found] == ["d-0", "d-1", "d-2"]
         devices[2].accept(await hub.ask(message_1))
-        assert hub.handshakes.counts["bad tag"] == tried
+        assert hub.handshakes.counts["bad tag"] == 2
     assert [opened.store.device(f"d-{i}").step for i in range(3)] == [0, 0, 1]
     assert devices[2].response(await hub.ask(devices[2].request())).code == coap.CHANGED
     assert [each.name for each in opened.store.candidates([pid])[pid]] == ["d-0", "d-1"]

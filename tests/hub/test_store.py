@@ -287,7 +287,7 @@ def test_values_of_the_hub(store):
 def test_hot_look_ups_use_an_index(path):
     with sqlite3.connect(path) as db:
         for sql, values in (
-            (moves.BY_COMING, 1),
+            (moves.BY_COMING.format("?, ?"), 2),
             (moves.ADVANCE, 10),
             (moves.CONFIRM, 8),
             (moves.ADD_READING, 5),

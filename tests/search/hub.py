@@ -5,6 +5,7 @@ later fault finds it, or it did not.
 """
 
 import copyreg
+import math
 import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.remote import Remote
 from skerry_hub.sessions import Live, Sessions
+from skerry_hub.sieve import Sieve
 from skerry_hub.store import Advance, NewDevice, sqlite
 from skerry_hub.store.moves import Moves
 from skerry_hub.vault import Vault, new_row_key
@@ -243,6 +245,7 @@ class Process:
         )
         self.handshakes.counts = self.front.counts = UNCOUNTED
         self.handshakes.failures = UNNOTICED
+        self.handshakes.sieve = Sieve(math.inf)  # no time passes here
 
     def receive(self, datagram: bytes, fate: str = "") -> list[bytes]:
         """Give the front a datagram and return what it sends. PowerCut if it dies."""

@@ -89,9 +89,10 @@ class SessionMachine(RuleBasedStateMachine):
         session = SimpleNamespace(oscore=hub, kid=kid, fingerprint=str(number))
         live = Live(device, f"d-{device}", pid, (0, number), session)
         assert not live.confirmed
-        assert not self.sessions.offered(device, secret)
-        self.sessions.offer(live, secret)
-        assert self.sessions.offered(device, secret)
+        assert self.sessions.offered(secret) is None
+        self.sessions.offer(live, secret, b"2" + secret)
+        assert self.sessions.offered(secret) is live
+        assert live.answered == b"2" + secret
         self.ends[device], self.live[number] = (own, number), live
         return live
 

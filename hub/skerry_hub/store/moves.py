@@ -17,8 +17,9 @@ BY_NUMBER = """
 """
 BY_COMING = """
     SELECT d.id, d.name, d.suite, d.era, d.step, d.pid, d.chain, d.pending_pid, d.pending_key,
-           c.era
-    FROM coming AS c JOIN device AS d ON d.id = c.device WHERE c.pid = ? AND d.state = 'active'
+           c.era, c.pid
+    FROM coming AS c JOIN device AS d ON d.id = c.device
+    WHERE c.pid IN ({}) AND d.state = 'active'
 """
 ADVANCE = """
     UPDATE device SET era = ?, step = ?, pid = ?, chain = ?, pending_pid = ?, pending_key = ?
@@ -63,9 +64,13 @@ class Moves:
 
     def coming(self, pids: Collection[bytes]) -> dict[bytes, list[Candidate]]:
         """Return who may come to an epoch with these pseudonyms: see `Store`."""
-        return {
-            pid: [Candidate(*row) for row in self._db.execute(BY_COMING, (pid,))] for pid in pids
-        }
+        found: dict[bytes, list[Candidate]] = {pid: [] for pid in pids}
+        places = 1 << (len(found) - 1).bit_length()  # a power of two: few statements to prepare
+        asked = [*found, *[b""] * (places - len(found))]
+        sql = BY_COMING.format(",".join("?" * places))
+        for *row, pid in self._db.execute(sql, asked) if found else ():
+            found[pid].append(Candidate(*row))
+        return found
 
     def write(self, batch: Sequence[Write]) -> list[bool]:
         """Do a batch and return what was done; `committed` has to follow."""

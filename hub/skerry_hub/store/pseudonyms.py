@@ -57,19 +57,20 @@ class Pseudonyms:
 
     def add(self, pid: bytes, device: int) -> None:
         """Let a pseudonym stand for a device, too."""
+        if self._devices.setdefault(pid, device) == device:
+            return
         held = self.find(pid)
-        if not held:
-            self._devices[pid] = device
-        elif device not in held:
+        if device not in held:
             self._devices[pid] = (*held, device)
 
     def remove(self, pid: bytes, device: int) -> None:
         """Let it no longer stand for this device, if it did."""
-        left = tuple(each for each in self.find(pid) if each != device)
-        if left:
-            self._devices[pid] = left
-        else:
-            self._devices.pop(pid, None)
+        held = self._devices.get(pid)
+        if held == device:
+            del self._devices[pid]
+        elif isinstance(held, tuple):
+            left = tuple(each for each in held if each != device)
+            self._devices[pid] = left[0] if len(left) == 1 else left
 
     def keep_up(self) -> None:
         """Take in what other processes wrote, if they did; call it inside a transaction."""
