@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service test-outgoing mip test-peers fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service test-outgoing mip test-peers test-web fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -57,6 +57,11 @@ test-peers: $(VENV)/test  ## against other people's CoAP and OSCORE: apt-get ins
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps openwsn-coap==0.0.8
 	tests/peers/fetch.sh
 	$(BIN)/pytest tests/peers
+
+test-web: $(VENV)/test  ## the page in a browser: apt-get install chromium chromium-driver
+	@command -v chromedriver >/dev/null || { echo "needs Chromium: apt-get install chromium chromium-driver"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[web]'
+	$(BIN)/pytest tests/web
 
 test-flash: $(VENV)/test  ## skerry flash: boards of the unix port and, after `make test-pico`, the Pico
 	$(BIN)/pytest tests/flash

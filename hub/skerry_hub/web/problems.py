@@ -27,6 +27,8 @@ MEDIA_TYPE = "application/problem+json"
 def of(error: errors.HubError) -> web.Response:
     """Return the answer for an error of the hub."""
     kind = next(each for each in type(error).__mro__ if each in _STATUS)
+    if type(error) is errors.HubError:
+        return problem(_STATUS[kind], "bad request", str(error))
     words = "".join(f" {each}" if each.isupper() else each for each in type(error).__name__)
     return problem(_STATUS[kind], words.strip().lower(), str(error))
 

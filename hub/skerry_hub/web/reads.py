@@ -46,11 +46,12 @@ async def devices(service: Service, call: Call) -> schema.Devices:
 
 
 def _device(service: Service, row: store.Device) -> schema.Device:
-    live = service.running.sessions.of(row.name) is not None
+    session = service.running.session(row.name)
+    seen_at = row.seen_at if session is None else time.time() - session["heard_s"]
     return schema.Device(
         row.name, row.label, cast(schema.State, row.state), row.tags.split(), row.suite, row.era,
-        row.step, row.fingerprint, row.session_fingerprint, row.enrolled_at, row.seen_at,
-        row.readings, row.chip, row.board, live,
+        row.step, row.fingerprint, row.session_fingerprint, row.enrolled_at, seen_at,
+        row.readings, row.chip, row.board, session is not None,
     )  # fmt: skip
 
 

@@ -74,7 +74,10 @@ class Rates(Struct):
 
 
 class Device(Struct):
-    """A device. `fingerprint` is of the key it was provisioned with."""
+    """A device. `fingerprint` is of the key it was provisioned with.
+
+    `seen_at` is when it was heard last if it is in a session, else when its last session began.
+    """
 
     id: str
     label: str
