@@ -175,6 +175,27 @@ def test_where_a_new_destination_begins(hub, receiver, begin):
     assert receiver.numbers("event") == []
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_what_was_accepted_does_not_come_again(hub, receiver, end):
+    """After a stop; after a kill only what was accepted within the last second may."""
+    configure(hub, receiver.table())
+    hub.start()
+    hub.enroll("kitchen")
+    for number in (1, 2, 3):
+        fill(hub, 1)
+        until(lambda: receiver.numbers()[-1:] == [number])  # noqa: B023
+    if end == "kill":
+        time.sleep(1.5)
+        hub.kill()
+    else:
+        hub.stop()
+    fill(hub, 1)
+    hub.start()
+    until(lambda: receiver.numbers()[-1:] == [4])
+    assert receiver.numbers() == [1, 2, 3, 4]
+    assert receiver.numbers("event") == [1]
+
+
 def test_a_receiver_with_another_secret_accepts_nothing(hub, receiver):
     configure(hub, receiver.table())
     hub.start()
