@@ -74,7 +74,7 @@ test-service: $(VENV)/test  ## docs/examples/skerry.service in systemd; root, ap
 
 test-outgoing: $(VENV)/test  ## webhooks, MQTT: apt-get install mosquitto mosquitto-clients
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[receivers]'
-	$(BIN)/pytest tests/outgoing
+	$(BIN)/pytest -n 2 tests/outgoing
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
 	$(BIN)/python -m skerry_hub.flash.mip build/mip
