@@ -102,6 +102,9 @@ def main() -> int:
         with servers.server(command) as hub:
             took = back(devices, before, begin)
             report("after the kill", took, count)
+            for each in devices:
+                if key(each) in (None, before[each.name]):
+                    print(f"{each.name}: {each.noise[-1:] or each.lines[-1:]}")
             print(f"the hub took {hub.cpu():.1f} s of its processor and holds"
                   f" {hub.resident() >> 20} MiB")  # fmt: skip
     return 0 if len(took) == count else 1
