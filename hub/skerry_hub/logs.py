@@ -37,6 +37,12 @@ class _Json(logging.Formatter):
         return json.dumps(said)
 
 
+def _not_what_was_said(record: logging.LogRecord) -> bool:
+    """Leave out what is no HTTP: aiohttp would log it whole, tokens included, for anybody."""
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__module__ != "aiohttp.http_exceptions"
+
+
 def start(form: str, level: str) -> None:
     """Log from now on in a form, "text" or "json", from a level on."""
     handler = logging.StreamHandler(sys.stderr)
@@ -45,3 +51,4 @@ def start(form: str, level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("coap").setLevel(logging.ERROR)
     logging.getLogger("aiohttp").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(_not_what_was_said)

@@ -2,10 +2,13 @@
 
 import io
 import json
+import os
 import re
+import socket
 import ssl
 import time
 import zipfile
+from urllib.parse import urlsplit
 
 import pytest
 from openapi_spec_validator import validate
@@ -177,8 +180,6 @@ def test_no_secret_is_logged_or_stored(web, api):
     web.kill()
     web.process.stdout.close()
     web.log.unlink()
-    import os
-
     os.environ["SKERRY_LOG_LEVEL"] = "debug"
     try:
         web.start()
@@ -198,6 +199,23 @@ def test_no_secret_is_logged_or_stored(web, api):
     secret = api.token.rpartition(".")[2].encode()
     for each in (secret, key[8:40], key[8:40].hex().encode(), b"s3cret-value", b"wr0ng-secret"):
         assert each not in everything
+
+
+def test_what_is_no_http_is_refused_and_not_logged(web, api):
+    host, port = urlsplit(web.web).hostname, urlsplit(web.web).port
+    for said in (
+        f"GET / HTTP/1.1\r\nAuthorization: Bearer {api.token}\0\r\n\r\n".encode(),
+        f"GET /{api.token}\0 HTTP/1.1\r\n\r\n".encode(),
+        b"\x16\x03\x01\x00\xa5" + api.token.encode(),
+        b"GET / HTTP/1.1\r\nX: " + api.token.encode() * 300 + b"\r\n\r\n",
+    ):
+        with socket.create_connection((host, port), 10) as wire:
+            wire.sendall(said)
+            assert wire.recv(100).startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+    assert api("GET", "/status")["hub"]
+    log = web.log.read_text()
+    assert api.token.rpartition(".")[2] not in log
+    assert "Traceback" not in log
 
 
 def test_wrong_tokens_are_slowed_down(web, api):
@@ -296,8 +314,6 @@ def test_bad_requests_say_what_to_do_and_change_nothing(
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """A hub with one device, for requests that change nothing."""
-    import os
-
     from real import Hub
 
     hub = Hub(tmp_path_factory.mktemp("web"))

@@ -1,12 +1,17 @@
 // What makes a page hard to use for somebody: returns a list of findings, empty if all is well.
-// Colours as they are computed, against the backgrounds behind them (WCAG 2.2: 1.4.3, 1.4.11, 2.5.8).
+// Colours as they are computed, on the backgrounds behind them (WCAG 2.2: 1.4.3, 1.4.11, 2.5.8).
 
 const found = [];
-const name = (it) => `${it.tagName.toLowerCase()}.${it.getAttribute("class") ?? ""} "${(it.innerText ?? it.textContent ?? "").trim().slice(0, 40)}"`;
-const shown = (it) => it.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) && !it.closest(".hidden, .skip");
+const name = (it) =>
+  `${it.tagName.toLowerCase()}.${it.getAttribute("class") ?? ""}` +
+  ` "${(it.innerText ?? it.textContent ?? "").trim().slice(0, 40)}"`;
+const shown = (it) =>
+  it.checkVisibility({ checkOpacity: true, checkVisibilityCSS: true }) &&
+  !it.closest(".hidden, .skip");
 
 const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-function rgba(colour) { // whatever way it is written
+function rgba(colour) {
+  // whatever way it is written
   canvas.clearRect(0, 0, 1, 1);
   canvas.fillStyle = colour;
   canvas.fillRect(0, 0, 1, 1);
@@ -24,7 +29,9 @@ function ground(it) {
   return layers.reverse().reduce((below, layer) => over(layer, below), [255, 255, 255]);
 }
 function luminance(colour) {
-  const [r, g, b] = colour.map((each) => (each / 255 <= 0.04045 ? each / 255 / 12.92 : ((each / 255 + 0.055) / 1.055) ** 2.4));
+  const [r, g, b] = colour.map((each) =>
+    each / 255 <= 0.04045 ? each / 255 / 12.92 : ((each / 255 + 0.055) / 1.055) ** 2.4,
+  );
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 function contrast(one, other) {
@@ -36,12 +43,20 @@ const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 const checked = new Set();
 while (texts.nextNode()) {
   const it = texts.currentNode.parentElement;
-  if (!texts.currentNode.textContent.trim() || checked.has(it) || !shown(it) || it.closest(":disabled, option")) continue;
+  if (
+    !texts.currentNode.textContent.trim() ||
+    checked.has(it) ||
+    !shown(it) ||
+    it.closest(":disabled, option")
+  )
+    continue;
   checked.add(it);
   const style = getComputedStyle(it);
   const below = ground(it);
   const colour = over(rgba(it instanceof SVGElement ? style.fill : style.color), below);
-  const large = parseFloat(style.fontSize) >= 24 || (parseFloat(style.fontSize) >= 18.66 && Number(style.fontWeight) >= 700);
+  const large =
+    parseFloat(style.fontSize) >= 24 ||
+    (parseFloat(style.fontSize) >= 18.66 && Number(style.fontWeight) >= 700);
   const ratio = contrast(colour, below);
   if (ratio < (large ? 3 : 4.5)) found.push(`contrast ${ratio.toFixed(2)}: ${name(it)}`);
 }
@@ -51,7 +66,10 @@ for (const it of document.querySelectorAll("input, select, textarea")) {
   if (!shown(it) && it.type !== "radio") continue;
   if (!it.labels?.length && !it.ariaLabel) found.push(`no label: ${name(it)}`);
   if (it.type === "radio") continue;
-  const ratio = contrast(over(rgba(getComputedStyle(it).borderTopColor), ground(it.parentElement)), ground(it.parentElement));
+  const ratio = contrast(
+    over(rgba(getComputedStyle(it).borderTopColor), ground(it.parentElement)),
+    ground(it.parentElement),
+  );
   if (ratio < 3) found.push(`border ${ratio.toFixed(2)}: ${name(it)}`);
 }
 for (const it of document.querySelectorAll("button, a[href], summary, [role=button]")) {
@@ -59,23 +77,36 @@ for (const it of document.querySelectorAll("button, a[href], summary, [role=butt
   if (!(it.ariaLabel || it.innerText.trim())) found.push(`no name: ${name(it)}`);
   const box = it.getBoundingClientRect();
   const inText = it.tagName === "A" && getComputedStyle(it).display === "inline";
-  if (!inText && (box.height < 24 || box.width < 24)) found.push(`small target ${box.width}x${box.height}: ${name(it)}`);
+  if (!inText && (box.height < 24 || box.width < 24))
+    found.push(`small target ${box.width}x${box.height}: ${name(it)}`);
 }
-for (const it of document.querySelectorAll("img")) if (!it.hasAttribute("alt")) found.push(`no alt: ${name(it)}`);
-for (const it of document.querySelectorAll("svg")) if (!it.closest("[aria-hidden=true]") && !(it.role === "img" && it.ariaLabel)) found.push(`nameless picture: ${name(it)}`);
-for (const it of document.querySelectorAll("th")) if (!it.hasAttribute("scope")) found.push(`th without scope: ${name(it)}`);
-for (const it of document.querySelectorAll("table")) if (!it.querySelector("th")) found.push(`no headers: ${name(it)}`);
-for (const it of document.querySelectorAll("[tabindex]")) if (it.tabIndex > 0) found.push(`tabindex: ${name(it)}`);
+for (const it of document.querySelectorAll("img"))
+  if (!it.hasAttribute("alt")) found.push(`no alt: ${name(it)}`);
+for (const it of document.querySelectorAll("svg"))
+  if (!it.closest("[aria-hidden=true]") && !(it.role === "img" && it.ariaLabel))
+    found.push(`nameless picture: ${name(it)}`);
+for (const it of document.querySelectorAll("th"))
+  if (!it.hasAttribute("scope")) found.push(`th without scope: ${name(it)}`);
+for (const it of document.querySelectorAll("table"))
+  if (!it.querySelector("th")) found.push(`no headers: ${name(it)}`);
+for (const it of document.querySelectorAll("[tabindex]"))
+  if (it.tabIndex > 0) found.push(`tabindex: ${name(it)}`);
 for (const it of document.querySelectorAll("[aria-labelledby], [aria-describedby]")) {
-  for (const id of `${it.getAttribute("aria-labelledby") ?? ""} ${it.getAttribute("aria-describedby") ?? ""}`.split(/\s+/)) {
+  for (const id of `${it.getAttribute("aria-labelledby") ?? ""} ${it.getAttribute("aria-describedby") ?? ""}`.split(
+    /\s+/,
+  )) {
     if (id && !document.getElementById(id)) found.push(`no element ${id}: ${name(it)}`);
   }
 }
 const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);
 if (new Set(ids).size !== ids.length) found.push("an id is there twice");
-const levels = [...document.querySelectorAll("h1, h2, h3")].filter(shown).map((each) => Number(each.tagName[1]));
+const levels = [...document.querySelectorAll("h1, h2, h3")]
+  .filter(shown)
+  .map((each) => Number(each.tagName[1]));
 if (levels.filter((each) => each === 1).length !== 1) found.push(`headings of level 1: ${levels}`);
-levels.forEach((each, at) => { if (at && each > levels[at - 1] + 1) found.push(`a level is left out: ${levels}`); });
+levels.forEach((each, at) => {
+  if (at && each > levels[at - 1] + 1) found.push(`a level is left out: ${levels}`);
+});
 if (!document.documentElement.lang) found.push("no language");
 if (document.querySelectorAll("main").length !== 1) found.push("not one main");
 return found;

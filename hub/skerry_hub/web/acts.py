@@ -73,11 +73,14 @@ async def bundle(service: Service, call: Call) -> web.StreamResponse:
     try:
         since = call.who.created_at
         files = await service.worker.do(lambda hub: handover.take(hub, call.id, since))
-        response = web.Response(body=_zipped(call.id, files), content_type="application/zip")
+        response = web.StreamResponse()
+        response.content_type = "application/zip"
         response.headers["Content-Disposition"] = f'attachment; filename="{call.id}.zip"'
+        response.enable_chunked_encoding()  # its end tells that the hub's copy is gone
         await response.prepare(call.request)
-        await response.write_eof()
+        await response.write(_zipped(call.id, files))
         await service.worker.do(lambda hub: handover.done(hub, call.id))
+        await response.write_eof()
     finally:
         service.handing_over.discard(call.id)
     return response

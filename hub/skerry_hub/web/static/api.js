@@ -18,19 +18,32 @@ export function onEnd(call) {
 }
 
 async function send(method, path, body) {
-  const said = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  const said =
+    body === undefined
+      ? {}
+      : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
   let answer;
   try {
     answer = await fetch(BASE + path, { method, credentials: "same-origin", ...said });
   } catch {
-    throw new Problem(0, "unreachable", "The hub does not answer: is it running, and this machine on its network?");
+    throw new Problem(
+      0,
+      "unreachable",
+      "The hub does not answer: is it running, and this machine on its network?",
+    );
   }
   if (answer.ok) return answer;
   let told = {};
   try {
     told = await answer.json();
-  } catch { /* a proxy may answer in another way */ }
-  const problem = new Problem(answer.status, told.title ?? "", told.detail ?? `The hub answered ${answer.status}.`);
+  } catch {
+    /* a proxy may answer in another way */
+  }
+  const problem = new Problem(
+    answer.status,
+    told.title ?? "",
+    told.detail ?? `The hub answered ${answer.status}.`,
+  );
   if (answer.status === 401 && path !== "/session") ended(problem);
   throw problem;
 }
@@ -49,6 +62,8 @@ export async function file(method, path) {
 export const device = (id) => `/devices/${encodeURIComponent(id)}`;
 
 export function query(values) {
-  const said = Object.entries(values).filter(([, value]) => value !== "" && value !== null && value !== undefined);
+  const said = Object.entries(values).filter(
+    ([, value]) => value !== "" && value !== null && value !== undefined,
+  );
   return said.length ? `?${new URLSearchParams(said)}` : "";
 }

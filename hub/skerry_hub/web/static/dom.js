@@ -10,7 +10,11 @@ function fill(element, properties, children) {
       element[name] = value;
     } else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((each) => each !== null && each !== undefined && each !== false));
+  element.append(
+    ...children
+      .flat(Infinity)
+      .filter((each) => each !== null && each !== undefined && each !== false),
+  );
   return element;
 }
 
@@ -28,8 +32,8 @@ export function put(parent, ...children) {
 }
 
 /**
- * The same for what is shown again and again: nodes that stay as they are stay, so that a click that
- * has begun is not lost. Nodes with another data-key are others; the focus goes where its key goes.
+ * The same for what is shown again and again: nodes stay if they can, so that a click that has
+ * begun is not lost. Nodes with another data-key are others; the focus goes where its key goes.
  */
 export function swap(parent, ...children) {
   const active = document.activeElement;
@@ -42,7 +46,9 @@ export function swap(parent, ...children) {
 
 function match(parent, wanted) {
   const present = [...parent.childNodes];
-  wanted.forEach((each, at) => (at < present.length ? become(present[at], each) : parent.append(each)));
+  wanted.forEach((each, at) =>
+    at < present.length ? become(present[at], each) : parent.append(each),
+  );
   present.slice(wanted.length).forEach((each) => each.remove());
 }
 
@@ -54,8 +60,10 @@ function become(old, fresh) {
   } else if (old.nodeType === Node.TEXT_NODE) {
     old.data = fresh.data;
   } else {
-    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
-    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    for (const { name } of [...old.attributes])
+      if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes)
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     match(old, [...fresh.childNodes]);
   }
 }

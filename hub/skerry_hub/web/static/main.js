@@ -75,12 +75,24 @@ async function show({ focus = true } = {}) {
 }
 
 function failure(name, error) {
-  return h("div", { class: "card empty" }, h("h1", {}, name), h("p", { class: "problem", role: "alert" }, error.message),
-    h("button", { type: "button", onclick: () => show() }, "Try again"));
+  return h(
+    "div",
+    { class: "card empty" },
+    h("h1", {}, name),
+    h("p", { class: "problem", role: "alert" }, error.message),
+    h("button", { type: "button", onclick: () => show() }, "Try again"),
+  );
 }
 
 function nowhere({ root }) {
-  root.append(h("div", { class: "card empty" }, h("h1", {}, "There is no such page"), h("p", {}, h("a", { href: "#/" }, "Go to the overview"))));
+  root.append(
+    h(
+      "div",
+      { class: "card empty" },
+      h("h1", {}, "There is no such page"),
+      h("p", {}, h("a", { href: "#/" }, "Go to the overview")),
+    ),
+  );
 }
 
 function login(reason) {
@@ -90,27 +102,41 @@ function login(reason) {
   top.hidden = true;
   document.title = "Log in – Skerry";
   const problem = problemBox();
-  const token = h("input", { type: "password", name: "token", autocomplete: "current-password", required: true, spellcheck: "false" });
+  const token = h("input", {
+    type: "password",
+    name: "token",
+    autocomplete: "current-password",
+    required: true,
+    spellcheck: "false",
+  });
   const button = h("button", { class: "primary" }, "Log in");
-  const form = h("form", {
-    class: "card login",
-    onsubmit: async (event) => {
-      event.preventDefault();
-      button.disabled = true;
-      problem.say(null);
-      try {
-        session = await call("POST", "/session", { token: token.value.trim() });
-        await enter();
-      } catch (error) {
-        problem.say(error);
-        token.select();
-      }
-      button.disabled = false;
+  const form = h(
+    "form",
+    {
+      class: "card login",
+      onsubmit: async (event) => {
+        event.preventDefault();
+        button.disabled = true;
+        problem.say(null);
+        try {
+          session = await call("POST", "/session", { token: token.value.trim() });
+          await enter();
+        } catch (error) {
+          problem.say(error);
+          token.select();
+        }
+        button.disabled = false;
+      },
     },
-  },
-  h("h1", {}, "Skerry"), h("p", { class: "lead" }, "The devices of this hub, at a glance."),
-  labelled("Token", token, ["Made on the hub's machine: ", h("code", { class: "command" }, "skerry token new NAME --scope read")]),
-  problem, button);
+    h("h1", {}, "Skerry"),
+    h("p", { class: "lead" }, "The devices of this hub, at a glance."),
+    labelled("Token", token, [
+      "Made on the hub's machine: ",
+      h("code", { class: "command" }, "skerry token new NAME --scope read"),
+    ]),
+    problem,
+    button,
+  );
   main.replaceChildren(form);
   if (reason) problem.say(reason);
   token.focus();
@@ -126,7 +152,8 @@ async function enter() {
     link.hidden = !session.scopes.includes(wanted);
   }
   top.hidden = false;
-  if (!session.scopes.includes("read") && session.scopes.includes("enrol")) location.hash = "#/enrol";
+  if (!session.scopes.includes("read") && session.scopes.includes("enrol"))
+    location.hash = "#/enrol";
   await show();
   announce(`Logged in as ${session.name}`);
 }
@@ -139,8 +166,12 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   (main.querySelector("h1") ?? main).focus();
 });
-addEventListener("hashchange", () => { if (session) show(); });
-onEnd((problem) => { if (session) login(problem); });
+addEventListener("hashchange", () => {
+  if (session) show();
+});
+onEnd((problem) => {
+  if (session) login(problem);
+});
 
 if (localStorage.getItem(KNOWN)) {
   try {
