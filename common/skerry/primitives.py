@@ -31,7 +31,7 @@ def hkdf_extract(salt: bytes, key_material: bytes) -> bytes:
 
 def hkdf_expand(key: bytes, info: bytes, length: int) -> bytes:
     """HKDF-Expand with SHA-256 (RFC 5869 section 2.3): `length` bytes, at most 8,160."""
-    output = block = hmac_sha256(key, info + b"\x01")
+    block = output = b""
     while len(output) < length:
         block = hmac_sha256(key, block + info + bytes((len(output) // 32 + 1,)))
         output += block
