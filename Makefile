@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service mip test-peers fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service test-postgres mip test-peers fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -66,6 +66,12 @@ test-faults: $(VENV)/test  ## full, damaged and slow disks, wrong clocks; root, 
 
 test-service: $(VENV)/test  ## docs/examples/skerry.service in systemd; root, apt-get install systemd-container dbus python3-venv
 	$(BIN)/pytest tests/service
+
+test-postgres: $(VENV)/test  ## the store and several hubs on PostgreSQL: apt-get install postgresql
+	SKERRY_STORE=postgres $(BIN)/pytest tests/postgres tests/stateful/test_store.py \
+	    tests/hub/test_store.py tests/hub/test_store_batches.py tests/hub/test_audit.py \
+	    tests/hub/test_backup.py tests/hub/test_batches.py tests/hub/test_front.py \
+	    tests/hub/test_policy.py tests/hub/test_rotation.py
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
 	$(BIN)/python -m skerry_hub.flash.mip build/mip

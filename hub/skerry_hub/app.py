@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 class Running:
     """A running hub: `async with Running(hub, listen) as running`."""
 
-    def __init__(self, hub: enrolment.Hub, listen: list[Endpoint]) -> None:
-        """Bind the sockets; raise HubError if that cannot be."""
+    def __init__(self, hub: enrolment.Hub, listen: list[Endpoint], share: bool = False) -> None:
+        """Bind the sockets, with `share` beside other hubs; raise HubError if that cannot be."""
         self.id = hub.id
         self._hub = hub
         self.started = time.time()
@@ -50,7 +50,7 @@ class Running:
         self.handshakes = Handshakes(hub.id, hub.store, hub.vault, self.sessions)
         self._configured = Configured(hub.store, hub.vault)
         self.site = site(hub.store, self._configured)
-        self._sockets = Sockets(listen, self._receive)
+        self._sockets = Sockets(listen, self._receive, share)
         self._pokes = Pokes(hub.store, hub.vault, self.sessions, self._sockets.path_to)
         self._tasks: list[asyncio.Task[None]] = []
         self._loading: asyncio.Task[None] | None = None
@@ -111,7 +111,7 @@ class Running:
 
     def session(self, name: str) -> dict[str, Any] | None:
         """Return what people may know of a device's session, if it is in one."""
-        live = self.sessions.of(name)
+        live = self.devices.live(name)
         if live is None or live.path is None:
             return None
         return {
@@ -170,11 +170,11 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with Running(hub, config.listen) as running:
+    async with Running(hub, config.listen, config.share_port) as running:
         running.handshakes.failures.quarantine = config.clones == "quarantine"
         orders = Orders(running.devices).handlers
         handlers = {**orders, "keys": running.take_keys, "explain": running.seen}
-        control = Control(config.control, handlers)
+        control = Control(config.control, handlers, config.share_port)
         await control.start()
         watched = config.monitoring and await monitoring.serve(config.monitoring, running)
         site = await _web(running, hub, config, orders) if config.web else None
@@ -216,5 +216,6 @@ def serve(config: Config) -> int:
     """Run until SIGINT or SIGTERM; return the exit status."""
     logs.start(config.log_format, config.log_level)
     with acting_as("hub"), enrolment.opened(config) as hub:
+        hub.store.claim()
         asyncio.run(_serve(config, hub))
     return 0

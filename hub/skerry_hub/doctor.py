@@ -13,6 +13,7 @@ from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import HubError, MissingExtra
 from skerry_hub.shown import moment
+from skerry_hub.store.places import shown
 from skerry_hub.tools import load
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -76,7 +77,7 @@ def _hub(config: Config) -> Iterator[Line]:
         return
     try:
         yield Line(OK, "hub", f"{hub.id} in {config.data}")
-        yield tried("database", lambda: f"{hub.store.check()}, {config.database}")
+        yield tried("database", lambda: f"{hub.store.check()}, {shown(config)}")
     finally:
         hub.close()
     yield _kek(config)

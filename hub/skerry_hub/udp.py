@@ -43,7 +43,7 @@ class Path(NamedTuple):
 Datagram = tuple[bytes, Path]
 
 
-def _open(host: str, port: int) -> socket.socket:
+def _open(host: str, port: int, share: bool) -> socket.socket:
     """Bind one socket; an IPv6 wildcard takes IPv4 too."""
     try:
         found = socket.getaddrinfo(
@@ -60,13 +60,15 @@ def _open(host: str, port: int) -> socket.socket:
         else:
             opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        if share:  # the kernel chooses by both addresses and ports
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         opened.setblocking(False)
         opened.bind(address)
     except OSError as error:
         opened.close()
         raise HubError(
             f"cannot listen on {host} port {port}: {error.strerror or error};"
-            " choose another with --listen HOST:PORT"
+            " choose another with --listen HOST:PORT, or share_port for several hubs"
         ) from None
     return opened
 
@@ -75,14 +77,20 @@ class Sockets:
     """All sockets of the hub, read in the running event loop."""
 
     def __init__(
-        self, listen: list[tuple[str, int]], receive: Callable[[list[Datagram]], None]
+        self,
+        listen: list[tuple[str, int]],
+        receive: Callable[[list[Datagram]], None],
+        share: bool = False,
     ) -> None:
-        """Bind all addresses or raise HubError; `receive` gets what waits at a socket."""
+        """Bind all addresses or raise HubError; `receive` gets what waits at a socket.
+
+        With `share` other processes of the same user may bind them, too, if they all say so.
+        """
         self._receive = receive
         self._sockets: list[socket.socket] = []
         try:
             for host, port in listen:
-                self._sockets.append(_open(host, port))
+                self._sockets.append(_open(host, port, share))
         except HubError:
             self.close()
             raise
