@@ -34,22 +34,19 @@ class Wire:
     def _pass(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as server:
             server.connect(str(self._server))
+            held = False  # what the server says is kept from the client
             while True:
                 for ready in select.select([client, server], [], [])[0]:
                     data = ready.recv(1 << 16)
-                    if not data or (ready is client and self._is_cut(data, server)):
+                    if ready is client and self.cut and b"COMMIT" in data:
+                        where, self.cut, self.cuts = self.cut, "", self.cuts + 1
+                        if where == "before":
+                            return
+                        held = True
+                    if not data or (ready is server and held and b"COMMIT" in data):
                         return
-                    (server if ready is client else client).sendall(data)
-
-    def _is_cut(self, data: bytes, server: socket.socket) -> bool:
-        if not self.cut or b"COMMIT" not in data:
-            return False
-        if self.cut == "after":
-            server.sendall(data)
-            while b"COMMIT" not in server.recv(1 << 16):  # its answer
-                pass
-        self.cut, self.cuts = "", self.cuts + 1
-        return True
+                    if ready is client or not held:
+                        (server if ready is client else client).sendall(data)
 
     def close(self) -> None:
         self._listening.close()

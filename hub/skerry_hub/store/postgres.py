@@ -50,6 +50,7 @@ READINGS = """
     SELECT r.id, r.device, d.name, r.at, r.path, r.format, r.payload
     FROM reading AS r JOIN device AS d ON d.id = r.device
 """
+_IS_ITS_OWN = "SELECT 1 FROM reading WHERE id = ? AND device = ?"
 # Not yet given, and then: given, but perhaps not committed. In this order, and before the rows.
 _GIVEN = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM reading_id_seq"
 _OPEN = f"""
@@ -193,8 +194,11 @@ class PostgresStore(Lifecycle, Values, Tokens, Pages):
         )
 
     def readings_before(self, device: int, before: int | None, limit: int) -> list[Reading]:
-        about = (device,) if before is None else (device, before)
-        where = "WHERE r.device = ?" + ("" if before is None else " AND r.id < ?")
+        about: tuple[int, ...] = (device,)
+        where = "WHERE r.device = ?"
+        if before is not None:
+            about = (device, before, before, device)
+            where += f" AND r.id < ? AND EXISTS ({_IS_ITS_OWN})"
         rows = self._read(f"{READINGS} {where} ORDER BY r.id DESC LIMIT ?", *about, limit)
         return [Reading(*row) for row in rows]
 

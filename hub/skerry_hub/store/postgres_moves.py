@@ -90,7 +90,7 @@ class Batch:
 
     def _first(self, db: psycopg.Connection) -> tuple[Cursor | None, list[Cursor]]:
         """Lock and compare; return the row keys' numbers and who was moved or is active."""
-        db.execute("BEGIN")
+        db.execute("BEGIN", prepare=False)
         db.execute(SHARE_KEYS)
         keys = db.execute(KNOWN_KEYS, binary=True) if self._advances else None
         if self._counts or any(each.reading for each in self._confirmations):
@@ -138,7 +138,7 @@ class Batch:
         readings = [_reading_of(each) for each in done]
         added = [each for each in readings if each is not None]
         given = db.execute(ADD_READINGS, _columns(added)) if added else None
-        db.execute("COMMIT")
+        db.execute("COMMIT", prepare=False)
         self.readings = [number for (number,) in given.fetchall()] if given else []
 
 

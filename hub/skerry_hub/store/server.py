@@ -193,9 +193,9 @@ class Session:
         If it is lost while it commits, psycopg.Error says so, and nobody knows what happened.
         """
         with self._whole() as opened:
-            opened.execute("BEGIN")
+            opened.execute("BEGIN", prepare=False)
             yield opened
-            opened.execute("COMMIT")
+            opened.execute("COMMIT", prepare=False)
 
     @contextmanager
     def pipelined(self) -> Iterator[psycopg.Connection]:
@@ -213,7 +213,7 @@ class Session:
             self.in_transaction = False
             if not opened.closed and opened.info.transaction_status != TransactionStatus.IDLE:
                 try:
-                    opened.execute("ROLLBACK")
+                    opened.execute("ROLLBACK", prepare=False)
                 except psycopg.Error:
                     opened.close()
 
