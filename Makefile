@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service test-outgoing mip test-peers test-web fuzz mutants search symbolic clean
+.PHONY: demo test check firmware test-firmware test-pico test-flash test-faults test-service test-outgoing test-postgres mip test-peers test-web fuzz mutants search symbolic clean
 
 demo: $(VENV)/demo  ## a hub and five MicroPython devices on this machine
 	$(BIN)/python -m skerry_hub.sim.demo build
@@ -75,6 +75,12 @@ test-service: $(VENV)/test  ## docs/examples/skerry.service in systemd; root, ap
 test-outgoing: $(VENV)/test  ## webhooks, MQTT: apt-get install mosquitto mosquitto-clients
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[receivers]'
 	$(BIN)/pytest -n 2 tests/outgoing
+
+test-postgres: $(VENV)/test  ## the store and several hubs on PostgreSQL: apt-get install postgresql
+	SKERRY_STORE=postgres $(BIN)/pytest tests/postgres tests/stateful/test_store.py \
+	    tests/hub/test_store.py tests/hub/test_store_batches.py tests/hub/test_audit.py \
+	    tests/hub/test_backup.py tests/hub/test_batches.py tests/hub/test_front.py \
+	    tests/hub/test_policy.py tests/hub/test_rotation.py
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
 	$(BIN)/python -m skerry_hub.flash.mip build/mip

@@ -45,9 +45,16 @@ class Running:
     """A running hub: `async with Running(hub, listen) as running`."""
 
     def __init__(
-        self, hub: enrolment.Hub, listen: list[Endpoint], to: Sequence[Destination] = ()
+        self,
+        hub: enrolment.Hub,
+        listen: list[Endpoint],
+        to: Sequence[Destination] = (),
+        share: bool = False,
     ) -> None:
-        """Bind the sockets; raise HubError if that cannot be. `to` get readings and events."""
+        """Bind the sockets, with `share` beside other hubs; raise HubError if that cannot be.
+
+        `to` get readings and events.
+        """
         self.id = hub.id
         self._hub = hub
         self.started = time.time()
@@ -56,7 +63,7 @@ class Running:
         self.handshakes = Handshakes(hub.id, hub.store, hub.vault, self.sessions)
         self._configured = Configured(hub.store, hub.vault)
         self.site = site(hub.store, self._configured)
-        self._sockets = Sockets(listen, self._receive)
+        self._sockets = Sockets(listen, self._receive, share)
         self._pokes = Pokes(hub.store, hub.vault, self.sessions, self._sockets.path_to)
         self.outgoing = Outgoing(hub.store, to)
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,7 +127,7 @@ class Running:
 
     def session(self, name: str) -> dict[str, Any] | None:
         """Return what people may know of a device's session, if it is in one."""
-        live = self.sessions.of(name)
+        live = self.devices.live(name)
         if live is None or live.path is None:
             return None
         return {
@@ -182,11 +189,11 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     to = destinations(config, hub.id, outgoing_logs.name(hub.store))
-    async with Running(hub, config.listen, to) as running:
+    async with Running(hub, config.listen, to, config.share_port) as running:
         running.handshakes.failures.quarantine = config.clones == "quarantine"
         orders = Orders(running.devices).handlers
         handlers = {**orders, "keys": running.take_keys, "explain": running.seen}
-        control = Control(config.control, handlers)
+        control = Control(config.control, handlers, config.share_port)
         await control.start()
         watched = config.monitoring and await monitoring.serve(config.monitoring, running)
         site = await _web(running, hub, config, orders) if config.web else None
@@ -236,5 +243,6 @@ def serve(config: Config) -> int:
     """Run until SIGINT or SIGTERM; return the exit status."""
     logs.start(config.log_format, config.log_level)
     with acting_as("hub"), enrolment.opened(config) as hub:
+        hub.store.claim()
         asyncio.run(_serve(config, hub))
     return 0

@@ -1,7 +1,8 @@
 """A copy of the database while the hub runs: skerry backup. restoring.py puts one back.
 
-It holds what the database holds: chains and pending epochs, sealed, and the row key under the
-key-encryption key of today. There are no sessions in it; they are in no database.
+A SQLite file, whichever database the hub has. It holds what the database holds: chains and pending
+epochs, sealed, and the row key under the key-encryption key of today. There are no sessions in it;
+they are in no database.
 """
 
 import os
@@ -14,8 +15,8 @@ from pathlib import Path
 from skerry_hub import audit
 from skerry_hub.errors import HubError
 from skerry_hub.files import synced, write_private
+from skerry_hub.store import Store
 from skerry_hub.store.database import edge
-from skerry_hub.store.sqlite import SqliteStore
 
 MADE_AT = "backup_at"  # a value of the hub itself, in the copy alone
 
@@ -30,7 +31,7 @@ class Backup:
     head: str
 
 
-def backup(store: SqliteStore, file: Path) -> Backup:
+def backup(store: Store, file: Path) -> Backup:
     """Write a consistent copy to a new file, as a whole or not at all.
 
     Raises HubError if the file is there, OSError or StoreError.

@@ -32,6 +32,7 @@ def set_value(config: Config, args: argparse.Namespace) -> int:
 def request(config: Config, args: argparse.Namespace) -> int:
     """Have the running hub send a request to a device; print the response."""
     payload = b"" if args.value is None else _payload(args.format, args.value)
+    hub, left = _holder(config, args.name, args.timeout)
     said = {
         "do": "request",
         "device": args.name,
@@ -39,9 +40,9 @@ def request(config: Config, args: argparse.Namespace) -> int:
         "path": args.path,
         "payload": payload.hex(),
         "format": None if args.value is None else device_config.FORMATS[args.format],
-        "timeout": args.timeout,
+        "timeout": left,
     }
-    answer = ask(config.control, said, args.timeout + _SLACK_S)
+    answer = ask(hub, said, left + _SLACK_S)
     about = {"code": answer["code"], "format": answer["format"]}
     _print(config, about, bytes.fromhex(answer["payload"]))
     return 0 if answer["ok"] else 1
@@ -49,12 +50,25 @@ def request(config: Config, args: argparse.Namespace) -> int:
 
 def poke(config: Config, args: argparse.Namespace) -> int:
     """Have the running hub ask a device for a new session."""
-    said = ask(config.control, {"do": "poke", "device": args.name}, _SLACK_S)
+    from skerry_hub import control  # as below
+
+    hubs = control.running(config.control) or [config.control]
+    for each in hubs:  # whoever it is in a session with knows best where it is
+        if len(hubs) > 1 and ask(each, {"do": "holds", "device": args.name}, _SLACK_S):
+            hubs = [each]
+    said = ask(hubs[0], {"do": "poke", "device": args.name}, _SLACK_S)
     if config.json:
         print(json.dumps({"name": args.name, **said}))
     else:
         print(f"{args.name} was asked for a new session at {said['address']}.")
     return 0
+
+
+def _holder(config: Config, name: str, timeout: float) -> tuple[Path, float]:
+    """Do what control.holder does."""
+    from skerry_hub import control  # as below
+
+    return control.holder(config.control, name, timeout)
 
 
 def ask(path: Path, said: dict[str, Any], timeout: float) -> Any:

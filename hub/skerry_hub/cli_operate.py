@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from skerry_hub import audit, backup, enrolment, policy, rotation
-from skerry_hub.cli_devices import ask
 from skerry_hub.config import Config
 from skerry_hub.errors import ControlError, HubError
 from skerry_hub.keysource import KINDS, KeySource
 from skerry_hub.shown import moment
 from skerry_hub.store import Store, named
 from skerry_hub.store.ledger import Entry
-from skerry_hub.store.sqlite import SqliteStore
+from skerry_hub.store.places import open_store
 
 _EXPLAIN_WITHIN_S = 10.0
 _KEYS_WITHIN_S = 90.0  # somebody may have to type a passphrase for the hub
@@ -33,9 +32,9 @@ def tell(config: Config, said: Mapping[str, object]) -> None:
             print(f"{key:12} {shown}")
 
 
-def opened(config: Config) -> closing[SqliteStore]:
+def opened(config: Config) -> closing[Store]:
     """Open the store alone, for what needs no key."""
-    return closing(SqliteStore(config.database))
+    return closing(open_store(config))
 
 
 def _audit(config: Config, args: argparse.Namespace) -> int:
@@ -76,8 +75,10 @@ def _rotate_key(config: Config, args: argparse.Namespace) -> int:
 
 def _tell_hub(config: Config) -> None:
     """Have a running hub take the new row key; it does so by itself a little later."""
+    from skerry_hub import control  # as for restore
+
     with suppress(ControlError):
-        ask(config.control, {"do": "keys"}, _KEYS_WITHIN_S)
+        control.ask_all(config.control, {"do": "keys"}, _KEYS_WITHIN_S)
 
 
 def _backup(config: Config, args: argparse.Namespace) -> int:
@@ -104,12 +105,24 @@ def _restore(config: Config, args: argparse.Namespace) -> int:
     return 0
 
 
+def _migrate(config: Config, args: argparse.Namespace) -> int:
+    from skerry_hub import migrating  # as for restore
+
+    done = migrating.migrate(config, args.to)
+    tell(config, vars(done))
+    if not config.json:
+        print(f'Now set database = "{args.to}" in the settings and start the hub. The file')
+        print("skerry.db has old keys, sealed: remove it when all is well.")
+    return 0
+
+
 def _explain(config: Config, args: argparse.Namespace) -> int:
-    from skerry_hub import explain  # as for restore
+    from skerry_hub import control, explain  # as for restore
 
     seen = None
     with suppress(ControlError):
-        seen = ask(config.control, {"do": "explain", "device": args.name}, _EXPLAIN_WITHIN_S)
+        asked = {"do": "explain", "device": args.name}
+        seen = explain.together(control.ask_all(config.control, asked, _EXPLAIN_WITHIN_S))
     with opened(config) as store:
         found = explain.explain(store, args.name, seen)
     if config.json:
@@ -195,6 +208,8 @@ def add(command: Any) -> None:
     back.add_argument("file", metavar="FILE", help="what skerry backup wrote")
     back.add_argument("--check", action="store_true", help="only tell what it would do")
     back.add_argument("--revocations", metavar="FILE", help="lines of skerry audit --json")
+    moved = command("migrate", _migrate, "Move the hub from its file into a PostgreSQL.")
+    moved.add_argument("to", metavar="postgresql://HOST/NAME", help="an empty database")
     _add_devices(command)
 
 

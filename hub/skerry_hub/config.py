@@ -14,7 +14,10 @@ from skerry_hub.outgoing import settings as outgoing
 
 @dataclass(frozen=True)
 class Config:
-    """Where everything is. `address` is None unless somebody said it; `json` is for programs."""
+    """Where everything is. `address` is None unless somebody said it; `json` is for programs.
+
+    `server` is where a PostgreSQL is, as libpq takes it.
+    """
 
     data: Path
     kek: KeySource
@@ -32,6 +35,8 @@ class Config:
     web_key: Path | None = None
     webhooks: tuple[outgoing.WebhookSettings, ...] = ()
     mqtt: outgoing.MqttSettings | None = None
+    server: str | None = None
+    share_port: bool = False
 
     @staticmethod
     def of(
@@ -66,11 +71,13 @@ class Config:
             web_key=values["web_key"],
             webhooks=outgoing.webhooks(said.get("webhook", [])),
             mqtt=outgoing.mqtt(said.get("mqtt")),
+            server=values["database"],
+            share_port=values["share_port"],
         )
 
     @property
     def database(self) -> Path:
-        """The store's file."""
+        """The store's file, if it is SQLite."""
         return self.data / "skerry.db"
 
     @property
@@ -99,10 +106,11 @@ class Config:
 
     def explained(self) -> str:
         """Return a settings file that says what holds now, every setting explained."""
-        values = {name: getattr(self, name, None) for name in ("data", "listen", "address",
-                  "app", "clones", "monitoring", "web", "web_cert", "web_key", "log_format",
-                  "log_level")}  # fmt: skip
+        said = ("data", "listen", "share_port", "address", "app", "clones", "monitoring", "web",
+                "web_cert", "web_key", "log_format", "log_level")  # fmt: skip
+        values = {name: getattr(self, name) for name in said}
         default = KeySource("file", str(self.data / "kek"))
+        values["database"] = self.server
         values |= {f"kek_{kind}": None for kind in KINDS}
         if self.kek != default:
             values[f"kek_{self.kek.kind}"] = self.kek.said

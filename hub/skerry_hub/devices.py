@@ -84,7 +84,7 @@ class Devices:
 
         Raises UnknownDevice, NoAddress or DeviceBusy.
         """
-        live = self._sessions.of(name)
+        live = self.live(name)
         if live is not None and live is not other_than:
             return live
         waiting = self._waiting.setdefault(name, set())
@@ -98,6 +98,14 @@ class Devices:
             waiting.discard(future)
             if not waiting and self._waiting.get(name) is waiting:
                 del self._waiting[name]
+
+    def live(self, name: str) -> Live | None:
+        """Return the device's session, if it is here and the last one; raise StoreError."""
+        live = self._sessions.of(name)
+        if live is not None and not self._pokes.is_current(live):
+            self._sessions.drop(live.device)  # another hub has confirmed a later one
+            return None
+        return live
 
     async def _poked(self, name: str, future: asyncio.Future[Live]) -> Live:
         pause = _POKE_AGAIN_S

@@ -15,6 +15,7 @@ from skerry_hub.errors import HubError, MissingExtra
 from skerry_hub.outgoing import running as outgoing
 from skerry_hub.shown import moment
 from skerry_hub.store import Store
+from skerry_hub.store.places import shown
 from skerry_hub.tools import load
 
 OK, WARN, FAIL = "ok", "warn", "fail"
@@ -79,7 +80,7 @@ def _hub(config: Config) -> Iterator[Line]:
         return
     try:
         yield Line(OK, "hub", f"{hub.id} in {config.data}")
-        yield tried("database", lambda: f"{hub.store.check()}, {config.database}")
+        yield tried("database", lambda: f"{hub.store.check()}, {shown(config)}")
         yield from _outgoing(config, hub.store)
     finally:
         hub.close()

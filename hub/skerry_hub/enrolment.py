@@ -36,8 +36,7 @@ from skerry_hub.errors import (
 from skerry_hub.files import keep_from_git, locked, synced
 from skerry_hub.keysource import KeySource
 from skerry_hub.store import Device, NewDevice, Store, duplicate, named, replacement
-from skerry_hub.store.database import create
-from skerry_hub.store.sqlite import SqliteStore
+from skerry_hub.store.places import create, open_store, shown
 from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -93,7 +92,7 @@ def init(config: Config, hub: str | None = None) -> str:
         config.data.chmod(0o700)
         keep_from_git(config.data)
         kek = _kek(config.kek.path) if config.kek.path else config.kek.read()
-        create(config.database, {"hub": hub.encode(), "row_key": new_row_key(kek, hub)})
+        create(config, {"hub": hub.encode(), "row_key": new_row_key(kek, hub)})
         synced(config.data)
     return hub
 
@@ -101,7 +100,7 @@ def init(config: Config, hub: str | None = None) -> str:
 def _refuse_what_is_there(config: Config) -> None:
     """Accept an empty folder and what an init that was cut off leaves; else AlreadyInitialised."""
     try:
-        SqliteStore(config.database).close()
+        open_store(config).close()
     except NotInitialised:
         # An empty database is one, and SQLite puts files beside it.
         kek = [config.kek.path.name] if config.kek.path else []
@@ -111,6 +110,11 @@ def _refuse_what_is_there(config: Config) -> None:
                 f"{config.data} is not empty: choose another --data for the hub"
             ) from None
     else:
+        if config.server is not None:
+            raise AlreadyInitialised(
+                f"{shown(config)} holds a hub: to join it, copy its key-encryption key and run"
+                " skerry run; for a new hub, name an empty database"
+            )
         raise AlreadyInitialised(f"{config.data} holds a hub: choose another --data for a new one")
 
 
@@ -127,11 +131,11 @@ def _kek(path: Path) -> bytes:
 
 def open_hub(config: Config) -> Hub:
     """Open the hub of a data folder; raise NotInitialised, VaultError or StoreError."""
-    store = SqliteStore(config.database)
+    store = open_store(config)
     try:
         hub, wrapped = store.get("hub"), row_keys(store)
         if hub is None or not wrapped:
-            raise StoreError(f"{config.database} does not say whose it is: restore a backup")
+            raise StoreError(f"{shown(config)} does not say whose it is: restore a backup")
         vault = Vault(config.kek.read(), hub.decode(), *wrapped)
         check_key = store.get("check_key")
         if check_key is None:

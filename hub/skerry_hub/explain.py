@@ -66,6 +66,17 @@ def explain(store: Store, name: str, seen: Mapping[str, Any] | None) -> list[Fin
     return found
 
 
+def together(seen: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return what several hubs have seen of a device as if one had; None if there is none."""
+    if not seen:
+        return None
+    return {
+        "session": next((each["session"] for each in seen if each["session"]), None),
+        "failures": [failure for each in seen for failure in each["failures"]],
+        "address": next((each["address"] for each in seen if each["address"]), None),
+    }
+
+
 _NO_HUB = Finding("no hub", "no hub runs here, or it does not answer", "skerry run")
 
 

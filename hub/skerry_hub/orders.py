@@ -11,11 +11,16 @@ from skerry_hub.errors import ControlError, DeviceError
 
 
 class Orders:
-    """Poke a device, or send it a request."""
+    """Poke a device, send it a request, or tell whether its session is here."""
 
     def __init__(self, devices: Devices) -> None:
         self._devices = devices
-        self.handlers: dict[str, Handler] = {"poke": self._poke, "request": self._request}
+        self.handlers: dict[str, Handler] = {
+            "poke": self._poke, "request": self._request, "holds": self._holds
+        }  # fmt: skip
+
+    async def _holds(self, said: dict[str, Any]) -> bool:
+        return self._devices.live(str(said["device"])) is not None
 
     async def _poke(self, said: dict[str, Any]) -> dict[str, Any]:
         return {"address": self._devices.poke(said["device"])}

@@ -45,6 +45,11 @@ class Pokes:
             )
             self._moved.clear()
 
+    def is_current(self, live: Live) -> bool:
+        """Tell whether the store knows of no later session of a device, with another hub."""
+        device = self._store.device(live.name)
+        return device is not None and device.session_fingerprint == live.session.fingerprint
+
     def send(self, name: str) -> str:
         """Ask a device for a new session and return where; it answers with a handshake, or never.
 

@@ -3,7 +3,8 @@
     copy      the backup, beside the database; checked, and brought to the schema of today
     compare   with the database as it is now, if it can be read, and with a revocation list
     merge     what was revoked or quarantined since, into the copy; tokens that are none any more
-    replace   the database by the copy, in one rename; the former one stays as skerry.db.before
+    replace   the database by the copy, in one rename, or PostgreSQL's tables in one transaction;
+              the former one stays as skerry.db.before
 
 The hub must not run. No session is in a backup. Where the devices stand now they meet the hub
 again by a recovery, if that is in reach (docs/protocol.md section 7).
@@ -26,7 +27,7 @@ from skerry_hub.control import alive
 from skerry_hub.enrolment import row_keys
 from skerry_hub.errors import HubError, NotInitialised, StoreError, VaultError
 from skerry_hub.files import keep_from_git, locked, synced, write_private
-from skerry_hub.store import Device, Store
+from skerry_hub.store import Device, Store, database, places
 from skerry_hub.store.sqlite import SqliteStore
 from skerry_hub.vault import Vault
 
@@ -68,12 +69,19 @@ def restore(config: Config, file: Path, revocations: Path | None = None) -> Repo
     """
     if alive(config.control):
         raise HubError(f"a hub runs on {config.data}: end it first")
+    if config.server is None:
+        database.refuse_moved(config.database)
     with _copied(config, file) as copy:
         with _present(config) as now:
             report = _compared(config, copy, now, _listed(revocations))
             _merge(copy, now, report, file)
+            if config.server is not None and now is not None:
+                _keep(now, _before(config))
         copy.close()
-        _replace(config, _part(config))
+        if config.server is None:
+            _replace(config, _part(config))
+        else:
+            places.replace(config.server, _part(config))
     report.restored = True
     return report
 
@@ -168,7 +176,7 @@ def _present(config: Config) -> Iterator[Store | None]:
     store = None
     with ExitStack() as opened:
         with suppress(HubError):
-            found = SqliteStore(config.database)
+            found = places.open_store(config)
             opened.callback(found.close)
             found.check()
             store = found
@@ -210,17 +218,29 @@ def _merge(copy: Store, now: Store | None, report: Report, file: Path) -> None:
     copy.note("restore", "", detail)
 
 
+def _before(config: Config) -> Path:
+    """Return the place of what was there before."""
+    return config.database.with_name(config.database.name + ".before")
+
+
+def _keep(now: Store, before: Path) -> None:
+    """Copy what is in PostgreSQL into a file, as it is about to be replaced."""
+    _remove(before)
+    write_private(before, b"")
+    now.copy_to(before)
+
+
 def _replace(config: Config, part: Path) -> None:
     """Put the copy in place; a journal of the former database must never meet it."""
     with part.open("rb") as opened:
         os.fsync(opened.fileno())
-    database = config.database
-    before = database.with_name(database.name + ".before")
+    place = config.database
+    before = _before(config)
     _remove(before)
     for end in ("-wal", "-shm"):  # empty, unless the former database is damaged
         with suppress(FileNotFoundError):
-            database.with_name(database.name + end).rename(before.with_name(before.name + end))
-    if database.exists():
-        os.link(database, before)
-    part.rename(database)
+            place.with_name(place.name + end).rename(before.with_name(before.name + end))
+    if place.exists():
+        os.link(place, before)
+    part.rename(place)
     synced(config.data)

@@ -49,6 +49,16 @@ def as_text(value: Any) -> str:
     return value
 
 
+def _conninfo(value: Any) -> str:
+    """Read where a PostgreSQL is; places.py looks at it once more, with libpq's eyes."""
+    text = as_text(value)
+    if re.search(r"password\s*=|://[^/@]*:[^/@]*@", text, re.IGNORECASE):
+        raise ConfigError("no password here: put it into ~/.pgpass of the hub's user")
+    if not text.startswith(("postgresql://", "postgres://")) and "=" not in text:
+        raise ConfigError("write postgresql://HOST/NAME, or libpq's words such as service=NAME")
+    return text
+
+
 def as_path(value: Any) -> Path:
     """Read a path and make it absolute; raise ConfigError."""
     try:
@@ -73,6 +83,14 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
+def _switch(value: Any) -> bool:
+    if value in (True, "true"):
+        return True
+    if value in (False, "false"):
+        return False
+    raise ConfigError(f"{value!r} is neither true nor false")
+
+
 def quoted(value: Any) -> str:
     """Write a value as TOML text."""
     escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
@@ -87,6 +105,13 @@ SETTINGS = (
     Setting(
         "data", DEFAULT_DATA, as_path, quoted,
         ("The folder of the database and the bundles. Made by skerry init, its owner's alone.",),
+    ),
+    Setting(
+        "database", None, _conninfo, quoted,
+        ("A PostgreSQL database in the place of the SQLite file in the data folder, for several",
+         "hubs; needs skerry[postgres]. Its password belongs into ~/.pgpass (docs/operating.md).",
+         "Default: the file skerry.db in the data folder."),
+        "postgresql://db.example/skerry",
     ),
     Setting(
         "kek_file", None, as_path, quoted,
@@ -111,6 +136,11 @@ SETTINGS = (
         "listen", f"[::]:{PORT}", _endpoints,
         lambda value: "[" + ", ".join(map(_show_endpoint, value)) + "]",
         ("The UDP addresses that the hub listens on. [::] takes IPv4 too.",),
+    ),
+    Setting(
+        "share_port", "false", _switch, lambda value: str(value).lower(),
+        ("Let several hub processes listen on the same addresses, on one store: the kernel gives",
+         "each device to one of them (docs/operating.md).",),
     ),
     Setting(
         "address", None, parse_reachable, _show_endpoint,

@@ -67,7 +67,7 @@ def queue_granted() -> int:
         return scratch.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
-def _bound(host: str, port: int) -> list[socket.socket]:
+def _bound(host: str, port: int, share: bool) -> list[socket.socket]:
     """Bind the sockets of an address: for sessions and, if they can be told, for messages 1."""
     try:
         found = socket.getaddrinfo(
@@ -79,14 +79,16 @@ def _bound(host: str, port: int) -> list[socket.socket]:
     with ExitStack() as unfinished:
         try:
             first = unfinished.enter_context(_opened(family))
+            if share:  # the kernel chooses by both addresses and ports
+                first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             first.bind(address)
             second = unfinished.enter_context(_opened(family))
         except OSError as error:
             raise HubError(
                 f"cannot listen on {host} port {port}: {error.strerror or error};"
-                " choose another with --listen HOST:PORT"
+                " choose another with --listen HOST:PORT, or share_port for several hubs"
             ) from None
-        if not lanes.divide(first, second):
+        if share or not lanes.divide(first, second):
             second.close()
             second = first
         unfinished.pop_all()
@@ -97,14 +99,20 @@ class Sockets:
     """All sockets of the hub, read in the running event loop."""
 
     def __init__(
-        self, listen: list[tuple[str, int]], receive: Callable[[list[Datagram]], None]
+        self,
+        listen: list[tuple[str, int]],
+        receive: Callable[[list[Datagram]], None],
+        share: bool = False,
     ) -> None:
-        """Bind all addresses or raise HubError; `receive` gets what waits at a socket."""
+        """Bind all addresses or raise HubError; `receive` gets what waits at a socket.
+
+        With `share` other processes of the same user may bind them, too, if they all say so.
+        """
         self._receive = receive
         self._sockets: list[list[socket.socket]] = []  # of each address
         try:
             for host, port in listen:
-                self._sockets.append(_bound(host, port))
+                self._sockets.append(_bound(host, port, share))
         except HubError:
             self.close()
             raise

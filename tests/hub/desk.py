@@ -4,6 +4,8 @@ import asyncio
 import socket
 from pathlib import Path as Folder
 
+from stores import environ
+
 from skerry import coap, initiator, observe, oscore_server, record, schedule
 from skerry.chain import Chain
 from skerry.replay import ReplayWindow
@@ -163,7 +165,7 @@ class DeskDevice:
 
 def made(folder: Folder) -> Config:
     """Make a hub in a folder."""
-    config = Config.of(data=str(folder / "data"), environ={})
+    config = Config.of(data=str(folder / "data"), environ=environ())
     enrolment.init(config)
     return config
 

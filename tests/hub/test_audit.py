@@ -5,11 +5,13 @@ import re
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 
+import psycopg
 import pytest
+from cluster import WANTED
 from desk import enrolled, made
-from test_cli import Hub
+from stores import behind, where
+from test_cli import ENV, Hub
 
 from skerry_hub import audit, device_config, enrolment
 from skerry_hub.errors import AuditError, HubError
@@ -30,11 +32,10 @@ def log(opened):
 
 def changed(store, sql, *values):
     """Do what somebody may do who can write the file."""
-    with closing(sqlite3.connect(store._path)) as db:
-        db.execute("DROP TRIGGER IF EXISTS audit_stays")
-        db.execute("DROP TRIGGER IF EXISTS audit_is_kept")
-        db.execute(sql, values)
-        db.commit()
+    on = " ON audit" if WANTED else ""
+    behind(store, f"DROP TRIGGER IF EXISTS audit_stays{on}")
+    behind(store, f"DROP TRIGGER IF EXISTS audit_is_kept{on}")
+    behind(store, sql, *values)
 
 
 def test_it_says_who_did_what(log):
@@ -116,22 +117,21 @@ def test_a_cut_off_end_is_seen_beside_a_kept_head_alone(log):
 
 
 def test_the_database_itself_refuses_to_change_an_entry(log):
-    with closing(sqlite3.connect(log._path)) as db:
-        for sql in ("UPDATE audit SET who = 'eve'", "DELETE FROM audit"):
-            with pytest.raises(sqlite3.IntegrityError, match="only ever added to"):
-                db.execute(sql)
+    for sql in ("UPDATE audit SET who = 'eve'", "DELETE FROM audit"):
+        with pytest.raises((sqlite3.IntegrityError, psycopg.Error), match="only ever added to"):
+            behind(log, sql)
 
 
 WRITER = (
-    "import sys; from pathlib import Path; from skerry_hub.store.sqlite import SqliteStore\n"
-    "store = SqliteStore(Path(sys.argv[1]))\n"
+    "import sys; from stores import at\n"
+    "store = at(sys.argv[1])\n"
     "for _ in range(50): store.note('test', sys.argv[2])"
 )
 
 
 def test_processes_that_write_at_once_make_one_chain(log):
-    command = [sys.executable, "-c", WRITER, str(log._path)]
-    writers = [subprocess.Popen([*command, name]) for name in "abc"]
+    command = [sys.executable, "-c", WRITER, where(log)]
+    writers = [subprocess.Popen([*command, name], env=ENV) for name in "abc"]
     assert [each.wait(60) for each in writers] == [0, 0, 0]
     assert audit.verified(log).entries == 156
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from desk import enrolled, made
+from stores import sqlite_only
 from test_cli import ENV, Hub
 
 from skerry_hub import audit, enrolment, restoring, rotation
@@ -123,6 +124,7 @@ def test_what_is_no_sound_backup_is_refused(config, file, tmp_path):
     assert not list(config.data.glob("restore.part*"))
 
 
+@sqlite_only
 def test_an_old_schema_is_brought_up(config, tmp_path):
     old = tmp_path / "old.db"
     dump = (os.path.dirname(__file__) + "/databases/0004.sql", "11" * 32)
@@ -152,6 +154,7 @@ restoring.restore(Config.of(data=sys.argv[1], environ={}), Path(sys.argv[2]))
 """
 
 
+@sqlite_only
 def test_cut_off_anywhere_there_is_a_whole_database(config, file, tmp_path):
     with enrolment.opened(config) as hub:
         hub.store.revoke("lamp")

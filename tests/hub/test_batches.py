@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from desk import DeskHub, SocketPath, enrolled
+from stores import sqlite_only
 from test_front import in_loop, rows
 
 from skerry import coap, oscore
@@ -294,6 +295,7 @@ async def test_a_flood_of_one_recorded_message_is_linear(opened, writes, monkeyp
     assert len(writes) == 2
 
 
+@sqlite_only
 @in_loop
 async def test_at_every_commit_the_files_hold_what_the_answers_say(opened, tmp_path, monkeypatch):
     """The power goes as an answer leaves: database and journal, as they are then, hold it."""
@@ -325,6 +327,7 @@ async def test_at_every_commit_the_files_hold_what_the_answers_say(opened, tmp_p
                 assert each.readings == step + confirmed
 
 
+@sqlite_only
 @in_loop
 async def test_a_journal_cut_anywhere_is_an_earlier_commit(opened, tmp_path):
     """Whatever part of the journal reached the disk: a whole number of batches is there."""

@@ -10,10 +10,12 @@ import threading
 import time
 
 import pytest
+from stores import environ, sqlite_only
 
 from skerry import record
 from skerry.chain import Chain
-from skerry_hub.store.sqlite import SqliteStore
+from skerry_hub.config import Config
+from skerry_hub.store.places import open_store
 
 ENV = {
     **{
@@ -29,13 +31,14 @@ class Hub:
     def __init__(self, data):
         self.data = data
         self.said = ""
+        self.env = {**ENV, **environ()}
 
     def command(self, *arguments):
         return [sys.executable, "-m", "skerry_hub", "--data", str(self.data), *arguments]
 
     def run(self, *arguments, env=None):
         done = subprocess.run(
-            self.command(*arguments), env=env or ENV, capture_output=True, text=True, timeout=30,
+            self.command(*arguments), env=env or self.env, capture_output=True, text=True, timeout=30,
             check=False,
         )  # fmt: skip
         self.said += done.stdout + done.stderr
@@ -58,12 +61,12 @@ class Hub:
 
     def start(self, *arguments):
         return subprocess.Popen(
-            self.command(*arguments), env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            self.command(*arguments), env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             text=True,
         )  # fmt: skip
 
     def post(self, payload, device=1, at=1_700_000_000.0, format=50):
-        store = SqliteStore(self.data / "skerry.db")
+        store = open_store(Config.of(data=str(self.data), environ=self.env))
         store.add_reading(device, at, "readings", format, payload)
         store.close()
 
@@ -134,7 +137,7 @@ def test_kek_errors(hub):
     assert "chmod 600" in hub.fails("enroll")
     kek.chmod(0o600)
     other = hub.data.parent / "other"
-    env = {**ENV, "SKERRY_KEK_FILE": str(other)}
+    env = {**hub.env, "SKERRY_KEK_FILE": str(other)}
     assert str(other) in hub.fails("enroll", env=env)
     other.write_text("not a key\n")
     other.chmod(0o600)
@@ -215,20 +218,21 @@ def test_a_reader_that_leaves_is_no_error(hub, arguments):
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(
-        hub.command(*arguments), env=ENV, stdout=writing, stderr=subprocess.PIPE, timeout=20,
+        hub.command(*arguments), env=hub.env, stdout=writing, stderr=subprocess.PIPE, timeout=20,
         check=False,
     )  # fmt: skip
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@sqlite_only
 def test_list_does_without_what_only_the_hub_needs(hub):
     script = (
         "import sys; from skerry_hub.cli import main; main(sys.argv[1:]);"
         "sys.exit(any(name in sys.modules for name in ('aiocoap', 'asyncio', 'skerry_hub.app')))"
     )
     command = [sys.executable, "-c", script, "--data", str(hub.data), "list"]
-    assert subprocess.run(command, env=ENV, check=False, capture_output=True).returncode == 0
+    assert subprocess.run(command, env=hub.env, check=False, capture_output=True).returncode == 0
 
 
 def test_run_serves_until_it_is_told_to_end(hub):

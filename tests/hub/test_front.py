@@ -7,7 +7,9 @@ from contextlib import closing
 from functools import wraps
 
 import pytest
+from cluster import WANTED
 from desk import DeskHub, enrolled, found_by, made
+from stores import sqlite_only
 
 from skerry import coap, oscore, schedule
 from skerry.errors import SkerryError
@@ -280,6 +282,7 @@ async def test_restart_forgets_sessions_and_nonces(opened):
     assert device.response(await restarted.ask(device.request())).code == coap.CHANGED
 
 
+@sqlite_only
 @in_loop
 async def test_database_restored_under_a_running_hub(tmp_path, caplog):
     config = made(tmp_path)
@@ -304,6 +307,7 @@ async def test_database_restored_under_a_running_hub(tmp_path, caplog):
         assert device.response(await hub.ask(device.request())).code == coap.CHANGED
 
 
+@sqlite_only
 @in_loop
 async def test_row_of_before_the_confirmation_comes_back(opened, tmp_path, caplog):
     """The expected epoch is the same; a recorded session must not run a second time."""
@@ -320,6 +324,7 @@ async def test_row_of_before_the_confirmation_comes_back(opened, tmp_path, caplo
     assert opened.store.last_reading_id() == 0  # that of before went back with the database
 
 
+@sqlite_only
 @in_loop
 async def test_a_store_that_fails_answers_nobody(opened, tmp_path, caplog):
     """Nothing is accepted that was not stored, and all goes on once the store is back."""
@@ -386,6 +391,7 @@ async def test_two_hubs_on_one_store(tmp_path):
         device.response(await one.ask(device.request()))
 
 
+@sqlite_only
 @in_loop
 async def test_pseudonyms_that_collide(opened):
     """What one device expects also stands for others, now or in a coming era: each is tried."""
@@ -408,7 +414,8 @@ async def test_two_devices_expect_one_pseudonym(opened):
     devices = [enrolled(opened, f"d-{i}") for i in range(3)]
     pid = devices[2].message_1()[1:7]
     opened.store._db.execute("UPDATE device SET pid = ?", (pid,))
-    opened.store._moves.pseudonyms.load()
+    if not WANTED:
+        opened.store._moves.pseudonyms.load()
     message_1 = devices[2].attempt()
     for _ in range(2):  # expected, then pending after a restart
         hub = DeskHub(opened)

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-from test_cli import ENV, Hub
+from test_cli import Hub
 
 from skerry.chain import Chain
 from skerry_hub import enrolment
@@ -96,7 +96,7 @@ def test_killed_and_started_again(hub, tmp_path, key_file):
     count = 400
     text = "id,wrapped_key\n" + "".join(f"d-{i},{wrapped(f'd-{i}')}\n" for i in range(count))
     arguments = ("import", table(tmp_path, text), "--transport-key", key_file)
-    running = subprocess.Popen(hub.command(*arguments), env=ENV, stdout=subprocess.PIPE)
+    running = subprocess.Popen(hub.command(*arguments), env=hub.env, stdout=subprocess.PIPE)
     while not (rows := hub.json("list")):
         assert running.poll() is None
     running.send_signal(signal.SIGKILL)

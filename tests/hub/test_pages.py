@@ -2,6 +2,7 @@
 
 import pytest
 from desk import ADDRESS
+from stores import sqlite_only
 
 from skerry_hub import enrolment
 from skerry_hub.store import Wanted, pages
@@ -99,6 +100,7 @@ def test_readings_and_entries_come_newest_first_in_pieces(store):
     ]  # fmt: skip
 
 
+@sqlite_only
 def test_a_page_of_a_long_log_uses_indexes(store):
     plans = [
         row[3]
@@ -112,6 +114,7 @@ def test_a_page_of_a_long_log_uses_indexes(store):
     assert all("TEMP B-TREE" not in each and "SCAN" not in each for each in plans)
 
 
+@sqlite_only
 def test_another_process_sees_the_same_population(store):
     beside = SqliteStore(store._path)
     beside.revoke("d-00")

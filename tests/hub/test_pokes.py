@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from desk import DeskHub, enrolled
+from stores import sqlite_only
 from test_front import in_loop
 
 from skerry import coap, poke
@@ -99,12 +100,13 @@ async def test_a_poke_that_cannot_be_made_is_logged_once_a_minute(opened, monkey
     hub, device = await begun(opened)
     (live,) = hub.sessions.current()
     old(live, monkeypatch)
-    opened.store._db.execute("UPDATE device SET chain = x'00'")
+    opened.store._db.execute("UPDATE device SET chain = ?", (b"\0",))
     for _ in range(3):
         device.response(await hub.ask(device.request()))
     assert caplog.text.count("is due to be replaced") == 1
 
 
+@sqlite_only
 @in_loop
 async def test_addresses_are_written_in_one_go(opened):
     """However many devices moved: one transaction, and none if nobody did."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from desk import DeskHub, enrolled, made
+from stores import behind, sqlite_only
 from test_cli import ENV, Hub
 
 from skerry.chain import Chain
@@ -18,6 +19,7 @@ from skerry_hub import audit, device_config, enrolment, rotation
 from skerry_hub.config import Config
 from skerry_hub.errors import StaleKey, VaultError
 from skerry_hub.keysource import KeySource
+from skerry_hub.store.places import open_store
 from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek
 
 MODULE = "/usr/lib/softhsm/libsofthsm2.so"
@@ -64,12 +66,13 @@ def contents(config):
 
 def sealed_under(config):
     """The numbers of all row keys that something is sealed under."""
-    with closing(sqlite3.connect(config.database)) as db:
-        rows = db.execute(
+    with closing(open_store(config)) as store:
+        rows = behind(
+            store,
             "SELECT chain FROM device UNION SELECT pending_key FROM device"
             " UNION SELECT payload FROM config"
-            " UNION SELECT value FROM meta WHERE key IN ('row_key', 'check_key')"
-        ).fetchall()
+            " UNION SELECT value FROM meta WHERE key IN ('row_key', 'check_key')",
+        )
     return {value[0] for (value,) in rows if value}
 
 
@@ -96,6 +99,7 @@ def test_numbers_of_row_keys_begin_again():
     assert vault.following_row_key(bytes(32))[0] == 0
 
 
+@sqlite_only
 def test_an_old_copy_opens_with_nothing_that_is_left(config, tmp_path):
     old = replace(config, data=tmp_path / "old")
     shutil.copytree(config.data, old.data)
@@ -126,6 +130,7 @@ with enrolment.opened(Config.of(data=sys.argv[1], environ={})) as hub:
 """
 
 
+@sqlite_only
 def test_cut_off_anywhere_everything_opens_and_the_next_run_ends_it(config, tmp_path):
     before, cuts, step = contents(config), 0, 0
     while True:
@@ -201,7 +206,7 @@ def test_on_the_command_line(tmp_path):
     create_kek(tmp_path / "new")
     said = hub.good("rotate-key", "--to-file", str(tmp_path / "new"))
     assert f"name {tmp_path}/new in the settings as kek_file" in said
-    env = {**ENV, "SKERRY_KEK_FILE": str(tmp_path / "new")}
+    env = {**hub.env, "SKERRY_KEK_FILE": str(tmp_path / "new")}
     assert hub.run("rotate-key", env=env).returncode == 0
     assert "not the one of hub" in hub.fails("enroll", "door")
     assert hub.run("enroll", "door", env=env).returncode == 0

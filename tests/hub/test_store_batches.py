@@ -5,10 +5,10 @@ from contextlib import closing
 
 import pytest
 from desk import found_by
+from stores import Place, sqlite_only
 
 from skerry_hub.errors import StoreError
 from skerry_hub.store import Advance, Confirmation, NewDevice, NewReading, pseudonyms
-from skerry_hub.store.database import create
 from skerry_hub.store.sqlite import SqliteStore
 
 ROOM = 40  # devices
@@ -19,20 +19,24 @@ def pid(device, step):
 
 
 @pytest.fixture
-def path(tmp_path):
-    path = tmp_path / "skerry.db"
-    create(path, {"hub": b"h-test"})
-    with closing(SqliteStore(path)) as store:
+def place(tmp_path):
+    place = Place(tmp_path)
+    with closing(place.open()) as store:
         for device in range(1, ROOM + 1):
             new = NewDevice(f"d-{device}", "", 0, 0, 0, pid(device, 0), b"chain", "f00d", 1.0)
             assert store.enroll(new, [(b"era%03d" % device, 1)]) == device
-    return path
+    return place
 
 
 @pytest.fixture
-def stores(path):
+def path(place):
+    return place.path
+
+
+@pytest.fixture
+def stores(place):
     """Two processes' views of one database."""
-    with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as other:
+    with closing(place.open()) as one, closing(place.open()) as other:
         yield one, other
 
 
@@ -126,6 +130,7 @@ def test_a_device_enrolled_by_another_process_is_found(stores):
     assert [each.name for each in found_by(one, b"own-01")] == ["own"]
 
 
+@sqlite_only
 def test_a_database_that_was_put_back_is_read_anew(stores, path, tmp_path):
     """Before and after: moves that are gone are not found, those of before are, again and again."""
     one, other = stores
@@ -146,6 +151,7 @@ def test_a_database_that_was_put_back_is_read_anew(stores, path, tmp_path):
             assert found_by(store, pid(1, 1))[0].step == 1
 
 
+@sqlite_only
 def test_who_is_too_far_behind_reads_all_anew(stores, path, monkeypatch):
     one, other = stores
     monkeypatch.setattr(pseudonyms, "_KEPT", 5)
@@ -159,6 +165,7 @@ def test_who_is_too_far_behind_reads_all_anew(stores, path, monkeypatch):
     assert found_by(one, pid(1, 9)) == []
 
 
+@sqlite_only
 def test_a_reading_anew_that_fails_half_way_is_made_up_for(stores, monkeypatch):
     one, other = stores
     monkeypatch.setattr(pseudonyms, "_STALE", 0)
@@ -179,6 +186,7 @@ def test_a_reading_anew_that_fails_half_way_is_made_up_for(stores, monkeypatch):
     assert [each.id for each in found_by(one, pid(ROOM, 0))] == [ROOM]
 
 
+@sqlite_only
 def test_what_others_made_void_is_forgotten_in_the_end(stores, monkeypatch):
     one, other = stores
     monkeypatch.setattr(pseudonyms, "_STALE", 10)
@@ -191,6 +199,7 @@ def test_what_others_made_void_is_forgotten_in_the_end(stores, monkeypatch):
     assert len(other._moves.pseudonyms._devices) == ROOM
 
 
+@sqlite_only
 def test_own_moves_leave_no_entry_behind(stores):
     one, _ = stores
     for step in range(20):
@@ -206,6 +215,7 @@ def test_own_moves_leave_no_entry_behind(stores):
     assert [each.pid_era for each in found_by(one, b"era-18")] == [17]
 
 
+@sqlite_only
 def test_a_process_that_looks_nobody_up_loads_nothing(path):
     with closing(SqliteStore(path)) as store:
         store.enroll(NewDevice("new", "", 0, 0, 0, b"new-01", b"chain", "f00d", 1.0), [])

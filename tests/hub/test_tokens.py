@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from stores import sqlite_only
 
 from skerry_hub import backup, restoring, tokens
 from skerry_hub.errors import BadName, DuplicateToken, HubError
@@ -32,6 +33,7 @@ def test_every_token_is_another_one_of_32_random_bytes(opened):
     assert {len(each.rpartition(".")[2]) for each in texts} == {43}
 
 
+@sqlite_only
 def test_the_database_has_only_a_hash_of_it(opened):
     token, text = tokens.new(opened.store, "ops", ["read"])
     assert opened.store.scrub()
@@ -82,6 +84,7 @@ def test_bad_scopes_are_refused(opened, scopes):
         tokens.new(opened.store, "ops", scopes)
 
 
+@sqlite_only
 def test_a_restore_brings_no_revoked_token_back(tmp_path):
     """Nor one that has another secret now; with no database to compare with, none at all."""
     from desk import made

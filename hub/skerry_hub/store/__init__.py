@@ -6,6 +6,7 @@ expected epochs, `coming` for those of the first epochs of coming eras.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from time import localtime, strftime
 from typing import Protocol
 
@@ -257,6 +258,12 @@ class Store(Named, Protocol):
         self, key: str, value: bytes, action: str = "", detail: Mapping[str, object] = {}
     ) -> None:
         """Set a value of the hub itself; with an action it is in the audit log."""
+
+    def copy_to(self, path: Path) -> None:
+        """Copy all that is committed to a new SQLite file, while others go on to write."""
+
+    def claim(self) -> None:
+        """Say that this process is a running hub, for as long as it is connected."""
 
     def check(self) -> str:
         """Read all pages and indexes; return "sound", or raise StoreError. Takes its time."""

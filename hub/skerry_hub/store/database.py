@@ -1,9 +1,10 @@
 """SQLite itself: how the hub's database is made and opened, and what to do about its errors."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from skerry_hub.errors import NotInitialised, StoreError
@@ -12,6 +13,7 @@ from skerry_hub.store.migrations import migrate
 
 SCHEMA_VERSION = 6
 BUSY_S = 5.0  # how long to wait for another process's transaction
+MOVED = "moved"  # a value of the hub itself, JSON: to where, and the number of the move
 _CACHE_KIB = 32 * 1024  # of database pages
 _CHECKPOINT_PAGES = 4000  # of the journal, until they are copied into the database
 
@@ -60,6 +62,27 @@ def _journal(db: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
+def moved_to(db: sqlite3.Connection) -> str | None:
+    """Return the place that all this was moved to, if it was."""
+    for (value,) in db.execute("SELECT value FROM meta WHERE key = ?", (MOVED,)):
+        return str(json.loads(value)["to"])
+    return None
+
+
+def mark_moved(db: sqlite3.Connection, mark: bytes) -> None:
+    """Say in a transaction that all was moved, and let nobody write from then on.
+
+    The triggers also stop a process that has had the database open for long.
+    """
+    db.execute("INSERT INTO meta (key, value) VALUES (?, ?)", (MOVED, mark))
+    for table in ("meta", "device", "reading", "config", "audit"):
+        for what in ("INSERT", "UPDATE", "DELETE"):
+            db.execute(
+                f"CREATE TRIGGER moved_{table}_{what} BEFORE {what} ON {table} BEGIN"
+                " SELECT raise(ABORT, 'this hub was moved to another database'); END"
+            )
+
+
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("PRAGMA user_version").fetchone()[0])
 
@@ -81,6 +104,35 @@ def create(path: Path, values: dict[str, bytes]) -> None:
 
 def opened(path: Path) -> sqlite3.Connection:
     """Open a database and bring it to the schema of today; raise NotInitialised or StoreError."""
+    db = opened_anyway(path)
+    moved = moved_to(db)
+    if moved is not None:
+        db.close()
+        raise _moved(path, moved)
+    return db
+
+
+def _moved(path: Path, to: str) -> StoreError:
+    return StoreError(
+        f"database {path}: it was moved to {to}: name that one in the setting database"
+    )
+
+
+def refuse_moved(path: Path) -> None:
+    """Raise StoreError if the database was moved: nothing may take its place here."""
+    if not path.exists():
+        return
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db,
+    ):
+        moved = moved_to(db)
+        if moved is not None:
+            raise _moved(path, moved)
+
+
+def opened_anyway(path: Path) -> sqlite3.Connection:
+    """Do what `opened` does, also if the hub was moved to another database."""
     if not path.exists():
         raise NotInitialised(f"no hub in {path.parent}: run skerry init, or name its --data")
     with edge(path):

@@ -173,9 +173,10 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         return [Reading(*row) for row in rows]
 
     def copy_to(self, path: Path) -> None:
-        """Copy all that is committed to a database file, while others go on to write."""
         with self._edge(), closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
+
+    def claim(self) -> None: ...  # its control socket says so
 
     def check(self) -> str:
         found = self._read("PRAGMA integrity_check(1)")[0][0]

@@ -13,7 +13,7 @@ from typing import TypeVar
 from skerry_hub.config import Config
 from skerry_hub.enrolment import Hub
 from skerry_hub.errors import Overloaded
-from skerry_hub.store.sqlite import SqliteStore
+from skerry_hub.store.places import open_store
 
 MAX_WAITING = 64
 
@@ -44,7 +44,7 @@ class Worker:
 
     def _call(self, call: Callable[[Hub], T]) -> T:
         if self._own is None:  # a connection belongs to the thread that opens it
-            self._own = replace(self._shared, store=SqliteStore(self._config.database))
+            self._own = replace(self._shared, store=open_store(self._config))
         return call(self._own)
 
     async def close(self) -> None:

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cluster import WANTED
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from stores import Place
 
 from skerry_hub.errors import DuplicateDevice, UnknownDevice
 from skerry_hub.store import Advance, Candidate, Confirmation, NewDevice, NewReading
-from skerry_hub.store.database import create
-from skerry_hub.store.sqlite import SqliteStore
 
 NAMES = ("a", "b", "c")
 pids = st.integers(0, 7).map(lambda number: b"pid-%02d" % number)  # so few that they collide
@@ -44,18 +44,17 @@ class Row:
     readings: int = 0
 
 
-class SqliteStoreMachine(RuleBasedStateMachine):
+class StoreMachine(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         memory = Path("/dev/shm")
         self.folder = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
-        path = self.folder / "skerry.db"
-        create(path, {"hub": b"h"})
-        self.stores = [SqliteStore(path), SqliteStore(path)]
+        place = Place(self.folder)
+        self.stores = [place.open(), place.open()]
         self.rows = {}
         self.reads = []
         self.count = self.starts = 0
-        self.values = {"hub": b"h"}
+        self.values = {"hub": b"h-test"}
         self.seen = [each.changes() for each in self.stores]
         self.foreign = [False, False]
 
@@ -256,7 +255,7 @@ class SqliteStoreMachine(RuleBasedStateMachine):
 
     @rule(handle=handles)
     def changes(self, handle):
-        """It is another number if the other one has written since, and the same if nobody has."""
+        """It is another number if the other one has written since."""
         now = self.stores[handle].changes()
         if self.foreign[handle]:
             assert now != self.seen[handle]
@@ -269,6 +268,8 @@ class SqliteStoreMachine(RuleBasedStateMachine):
 
     def only_live_keys(self):
         """Nothing that was overwritten is left, in no file of the database."""
+        if WANTED:  # a server has them for a while: docs/operating.md
+            return
         held = {row.chain for row in self.rows.values()}
         held |= {row.pending[1] for row in self.rows.values() if row.pending}
         everything = b"".join(each.read_bytes() for each in self.folder.iterdir())
@@ -305,5 +306,5 @@ class SqliteStoreMachine(RuleBasedStateMachine):
                 assert self.found(handle, pid) == self.expected(pid)
 
 
-TestSqliteStore = SqliteStoreMachine.TestCase
-TestSqliteStore.settings = settings(stateful_step_count=30)
+TestStore = StoreMachine.TestCase
+TestStore.settings = settings(stateful_step_count=30)
