@@ -58,6 +58,7 @@ class Known:
         Raises Malformed, or BadTag if it is not of this device. Costs 2 HMACs in the expected
         epoch, 1 in the pending one, and 2 more for each era that the device is ahead.
         """
+        _refuse_other(hello, self._suite)
         epoch, reached = self.epoch(hello.pid, era)
         return epoch.verify(hello, reached)
 
@@ -98,11 +99,15 @@ class Epoch:
 
     def verify(self, hello: Hello, reached: Chain | None) -> "Verified":
         """Authenticate message 1: see Known. `reached` is what Known.epoch gave beside this."""
-        if wire.suite_of(hello.body[0]) != self._suite:
-            raise Malformed("another suite than provisioned")
+        _refuse_other(hello, self._suite)
         if not self.made(hello):
             raise BadTag("message 1")
         return Verified(self._ctx, hello, self._pending, reached)
+
+
+def _refuse_other(hello: Hello, suite: int) -> None:
+    if wire.suite_of(hello.body[0]) != suite:
+        raise Malformed("another suite than provisioned")
 
 
 class Verified:

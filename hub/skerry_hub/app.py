@@ -199,8 +199,8 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
         site = await _web(running, hub, config, orders) if config.web else None
         running.devices.guard = hub.store
         await apps.begin(config.app, running.site, Guarded(running.devices, hub.store))
-        _say_where(config, running, site.url if site else "")
         _settle()
+        _say_where(config, running, site.url if site else "")
         supervised.tell("READY=1")
         await stop.wait()
         supervised.tell("STOPPING=1")

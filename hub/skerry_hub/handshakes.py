@@ -171,7 +171,7 @@ class Handshakes:
         candidate, verified, write = reply.candidate, reply.verified, reply.write
         if write is not None:
             self._sessions.note(candidate.id, (write.era, write.step, False))
-            for pid in (candidate.pid, candidate.pending_pid):
+            for pid in (candidate.pid, candidate.pending_pid) if self.sieve else ():
                 if pid != reply.hello.pid:
                     self.sieve.forget(pid)
             if candidate.pid_era != candidate.era:

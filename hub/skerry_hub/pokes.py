@@ -31,11 +31,16 @@ class Pokes:
         self._sessions = sessions
         self._find_path = find_path
         self._moved: dict[int, Path] = {}  # not written down yet
+        self._written: dict[int, tuple[str | int, ...]] = {}  # by this run: mostly still true
 
     def heard(self, live: Live) -> None:
         """Remember where the device of a session is."""
-        if live.path is not None:
+        if live.path is None:
+            return
+        if self._written.get(live.device) != live.path.peer:
             self._moved[live.device] = live.path
+        else:
+            self._moved.pop(live.device, None)
 
     def write_down(self) -> None:
         """Make durable where devices are; raise StoreError."""
@@ -43,6 +48,7 @@ class Pokes:
             self._store.note_addresses(
                 {device: json.dumps(path.peer) for device, path in self._moved.items()}
             )
+            self._written.update((device, path.peer) for device, path in self._moved.items())
             self._moved.clear()
 
     def is_current(self, live: Live) -> bool:

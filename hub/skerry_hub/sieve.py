@@ -30,6 +30,9 @@ class Sieve:
         self._life_s = life_s
         self._tried: OrderedDict[bytes, _Tried] = OrderedDict()  # the oldest first
 
+    def __len__(self) -> int:
+        return len(self._tried)
+
     def stops(self, hello: responder.Hello) -> bool:
         """Tell whether a message 1 is known to be forged."""
         tried = self._tried.get(hello.pid)

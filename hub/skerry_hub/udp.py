@@ -25,10 +25,20 @@ _IP_PKTINFO = 8  # <linux/in.h>; the socket module does not name it
 log = logging.getLogger(__name__)
 
 
+class Socket(socket.socket):
+    """One of the hub's. What is sent while it works at a batch is held, and leaves in one go.
+
+    The code that makes answers stays in the processor's cache then, and so does that which sends
+    them; who waits on this machine wakes up once.
+    """
+
+    held: "list[tuple[Path, bytes]] | None" = None
+
+
 class Path(NamedTuple):
     """Where a datagram came from and what an answer to it has to say to the kernel."""
 
-    socket: socket.socket
+    socket: Socket
     address: tuple[str | int, ...]
     ancillary: tuple[tuple[int, int, bytes], ...]
 
@@ -39,6 +49,10 @@ class Path(NamedTuple):
 
     def send(self, datagram: bytes) -> None:
         """Send; a datagram the kernel refuses is lost like any other."""
+        held = self.socket.held
+        if held is not None:
+            held.append((self, datagram))
+            return
         try:
             self.socket.sendmsg([datagram], self.ancillary, 0, self.address)
         except OSError as error:
@@ -48,9 +62,9 @@ class Path(NamedTuple):
 Datagram = tuple[bytes, Path]
 
 
-def _opened(family: int) -> socket.socket:
+def _opened(family: int) -> Socket:
     """Return a socket that is not bound; one of IPv6 takes IPv4 too, if it is a wildcard's."""
-    opened = socket.socket(family, socket.SOCK_DGRAM)
+    opened = Socket(family, socket.SOCK_DGRAM)
     if family == socket.AF_INET6:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
@@ -67,7 +81,7 @@ def queue_granted() -> int:
         return scratch.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
 
-def _bound(host: str, port: int, share: bool) -> list[socket.socket]:
+def _bound(host: str, port: int, share: bool) -> list[Socket]:
     """Bind the sockets of an address: for sessions and, if they can be told, for messages 1."""
     try:
         found = socket.getaddrinfo(
@@ -109,7 +123,7 @@ class Sockets:
         With `share` other processes of the same user may bind them, too, if they all say so.
         """
         self._receive = receive
-        self._sockets: list[list[socket.socket]] = []  # of each address
+        self._sockets: list[list[Socket]] = []  # of each address
         try:
             for host, port in listen:
                 self._sockets.append(_bound(host, port, share))
@@ -151,15 +165,25 @@ class Sockets:
                 each.close()
         self._sockets.clear()
 
-    def _readable(self, both: list[socket.socket]) -> None:
+    def _readable(self, both: list[Socket]) -> None:
         batch: list[Datagram] = []
         for each in both:
             _take(each, batch)
-        if batch:  # else the other one's turn took it
+        if not batch:  # the other one's turn took it
+            return
+        held: list[tuple[Path, bytes]] = []
+        for each in both:
+            each.held = held
+        try:
             self._receive(batch)
+        finally:
+            for each in both:
+                each.held = None
+            for path, datagram in held:
+                path.send(datagram)
 
 
-def _take(ready: socket.socket, into: list[Datagram]) -> None:
+def _take(ready: Socket, into: list[Datagram]) -> None:
     """Take what waits at a socket, up to a batch."""
     for _ in range(_BATCH):
         try:

@@ -1,6 +1,7 @@
 """When the hub asks for a new session by itself, and how seldom."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 from desk import DeskHub, enrolled
@@ -10,6 +11,9 @@ from test_front import in_loop
 from skerry import coap, poke
 from skerry.coap_server import uri_path
 from skerry_hub import sessions
+from skerry_hub.pokes import Pokes
+from skerry_hub.sessions import Sessions
+from skerry_hub.udp import Path
 
 
 async def begun(opened):
@@ -124,3 +128,25 @@ async def test_addresses_are_written_in_one_go(opened):
     assert opened.store.address(opened.store.device("d-7").id) == '["desk", 7]'
     opened.store.revoke("d-7")
     assert opened.store.address(opened.store.device("d-7").id) is None
+
+
+def test_an_address_is_written_only_if_it_changed(opened, monkeypatch):
+    """A fleet that makes a handshake a day does not rewrite where it has always been."""
+    enrolled(opened, "d-1")
+    number = opened.store.device("d-1").id
+    written = []
+    real = opened.store.note_addresses
+    monkeypatch.setattr(
+        opened.store, "note_addresses", lambda peers: written.append(peers) or real(peers)
+    )
+    tested = Pokes(opened.store, opened.vault, Sessions(), lambda peer: None)
+    for port, writes in ((1, 1), (1, 1), (2, 2), (2, 2)):
+        live = SimpleNamespace(device=number, path=Path(None, ("192.0.2.1", port), ()))
+        tested.heard(live)
+        tested.write_down()
+        assert len(written) == writes
+    for port in (3, 2):  # there and back again
+        tested.heard(SimpleNamespace(device=number, path=Path(None, ("192.0.2.1", port), ())))
+    tested.write_down()
+    assert len(written) == 2
+    assert opened.store.address(number) == '["192.0.2.1", 2]'
