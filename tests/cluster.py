@@ -25,9 +25,10 @@ _SETTINGS = {
 class Cluster:
     """A cluster and its server; the superuser is `postgres`, whom the socket's folder lets in."""
 
-    def __init__(self, settings: dict[str, str] | None = None) -> None:
+    def __init__(self, settings: dict[str, str] | None = None, place: Path | None = None) -> None:
         memory = Path("/dev/shm")
-        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=memory if memory.is_dir() else None))
+        place = place or (memory if memory.is_dir() else None)
+        self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=place))
         self._numbers = itertools.count(1)
         self._user = None if os.getuid() else pwd.getpwnam("postgres").pw_name  # initdb: not root
         if self._user:

@@ -25,7 +25,7 @@ class Walker(threading.Thread):
         self.longest = 0.0  # without an answer, in seconds
         self.failed: BaseException | None = None
         self._ends = threading.Event()
-        self._posts = 0
+        self._posts = self._asked = 0
 
     def run(self) -> None:
         try:
@@ -46,7 +46,10 @@ class Walker(threading.Thread):
 
     def _ask(self, datagram: bytes) -> bytes | None:
         """Send until somebody answers this very message; each hub in turn."""
-        mid = coap.decode(datagram).mid
+        message = coap.decode(datagram)
+        self._asked += 1
+        message.token = self._asked.to_bytes(4, "big")
+        datagram = coap.encode(message)
         for _ in range(SENT):
             self.wire.sendto(datagram, self.addresses[0])
             end = time.monotonic() + WAIT_S
@@ -55,7 +58,7 @@ class Walker(threading.Thread):
                     answer = self.wire.recv(2048)
                 except OSError:  # nobody, or nobody's port
                     continue
-                if coap.decode(answer).mid == mid:
+                if coap.decode(answer).token == message.token:
                     return answer
             self.addresses.append(self.addresses.pop(0))
         return None
