@@ -36,6 +36,8 @@ for value in hub.observe("config/led"):
 class Hubs(Hub):
     """One data folder and store, several processes; `share` on one port, or each on its own."""
 
+    started: list[subprocess.Popen] = []
+
     def __init__(self, folder: Path, conninfo: str, share: bool = True) -> None:
         self.env = {"SKERRY_DATABASE": conninfo, "SKERRY_SHARE_PORT": str(share).lower()}
         os.environ.update(self.env)
@@ -47,6 +49,7 @@ class Hubs(Hub):
         """Start one more; the port of the first is the port of all that share it."""
         self.start()
         self.processes.append(self.process)
+        self.started.append(self.process)
         return self.address
 
     def devices_of(self, count: int) -> list[DeskDevice]:
@@ -71,6 +74,17 @@ class Hubs(Hub):
         self.process = None
         self.stop()
         assert "Traceback" not in self.log.read_text()
+
+
+@pytest.fixture(autouse=True)
+def leaves_nobody_behind():
+    """A test that failed has not ended its hubs."""
+    yield
+    for each in Hubs.started:
+        if each.poll() is None:
+            each.kill()
+            each.wait()
+    Hubs.started.clear()
 
 
 @pytest.fixture
