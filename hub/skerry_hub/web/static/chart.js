@@ -1,4 +1,4 @@
-// Small charts in SVG: a line, or stacked bars. Beside each is a table with the same figures.
+// Small charts in SVG, and beside each a table with the same figures.
 
 import { h, s } from "./dom.js";
 import { count, time } from "./format.js";
@@ -12,9 +12,9 @@ const HEIGHT = 168,
 /**
  * `series` is [{name, values, tone}], oldest value first; `at(index)` is when a step began.
  * `steps` is how many the whole axis has: what was before the hub's start stays empty.
- * `sum` tells whether steps add up; otherwise the last value is what holds now.
+ * `sum` tells whether steps add up: then they are stacked bars, else a line to what holds now.
  */
-export function chart({ title, series, at, step, steps, stacked = false, sum = true }) {
+export function chart({ title, series, at, step, steps, sum = true }) {
   const plot = h("div", { class: "plot" });
   const readout = h("p", { class: "readout", "aria-hidden": "true" });
   const length = Math.max(0, ...series.map((each) => each.values.length));
@@ -25,7 +25,7 @@ export function chart({ title, series, at, step, steps, stacked = false, sum = t
   const figure = sum ? whole : (totals.at(-1) ?? 0);
   const draw = (width) =>
     plot.replaceChildren(
-      drawing({ title, series, at, stacked, totals, width, figure, readout, step, steps }),
+      drawing({ title, series, at, sum, totals, width, figure, readout, step, steps }),
     );
   new ResizeObserver(
     ([entry]) => entry.contentRect.width && draw(entry.contentRect.width),
@@ -41,7 +41,7 @@ export function chart({ title, series, at, step, steps, stacked = false, sum = t
     ),
     plot,
     readout,
-    stacked && series.length ? legend(series) : null,
+    series.some((each) => each.name !== title.toLowerCase()) ? legend(series) : null,
     h(
       "details",
       {},
@@ -51,7 +51,7 @@ export function chart({ title, series, at, step, steps, stacked = false, sum = t
   );
 }
 
-function drawing({ title, series, at, stacked, totals, width, figure, readout, step, steps }) {
+function drawing({ title, series, at, sum, totals, width, figure, readout, step, steps }) {
   const length = totals.length,
     blank = steps - length;
   const top = ceiling(Math.max(1, ...totals));
@@ -82,8 +82,8 @@ function drawing({ title, series, at, stacked, totals, width, figure, readout, s
     s("text", { class: "tick", x: LEFT, y: HEIGHT - 6 }, time(at(-blank))),
     s("text", { class: "tick", x: width - RIGHT, y: HEIGHT - 6, "text-anchor": "end" }, "now"),
   );
-  if (stacked) bars(picture, series, { x, y, inner, length, steps });
-  else for (const each of series) line(picture, each, { x, y, top });
+  if (sum) drawBars(picture, series, { x, y, inner, length, steps });
+  else for (const each of series) drawLine(picture, each, { x, y });
   const mark = s("line", { class: "mark", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });
   picture.append(mark);
   picture.addEventListener("pointermove", (event) => {
@@ -111,7 +111,7 @@ function drawing({ title, series, at, stacked, totals, width, figure, readout, s
   return picture;
 }
 
-function line(picture, { values, tone }, { x, y }) {
+function drawLine(picture, { values, tone }, { x, y }) {
   const points = values.map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`);
   if (values.length > 1) {
     const area = `M${x(0)},${y(0)}L${points.join("L")}L${x(values.length - 1)},${y(0)}Z`;
@@ -125,7 +125,7 @@ function line(picture, { values, tone }, { x, y }) {
     picture.append(s("circle", { class: `dot ${tone}`, cx: x(end), cy: y(values[end]), r: 3 }));
 }
 
-function bars(picture, series, { x, y, inner, length, steps }) {
+function drawBars(picture, series, { x, y, inner, length, steps }) {
   const width = Math.max(2, Math.min(14, inner / steps - 1));
   const heights = new Array(length).fill(0);
   for (const { values, tone } of series) {

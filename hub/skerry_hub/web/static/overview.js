@@ -103,15 +103,19 @@ export async function overview({ root, every, may }) {
       values: series[name],
       tone: TONES[index % TONES.length],
     }));
-    const stacked = failing.length
-      ? failing
-      : [{ name: "failures", values: series.requests.map(() => 0), tone: TONES[0] }];
+    const none = [{ name: "failures", values: series.requests.map(() => 0), tone: TONES[0] }];
     put(
       charts,
       one("Live sessions", "sessions", "tone-1", false),
       one("Requests", "requests", "tone-2"),
       one("Handshakes", "handshakes", "tone-3"),
-      chart({ title: "Failures", at, step: step_s, steps, stacked: true, series: stacked }),
+      chart({
+        title: "Failures",
+        at,
+        step: step_s,
+        steps,
+        series: failing.length ? failing : none,
+      }),
     );
   }
 
