@@ -118,7 +118,9 @@ class Handshakes:
         """Count what is of nobody, and remember the epochs that all of them were tried for."""
         self.counts["unknown"] += sum(pid not in tried for pid in pids)
         for pid in tried.keys() & pids:
-            self.sieve.keep(pid, [epoch for epoch, _ in tried[pid].values() if epoch])
+            epochs = [epoch for epoch, _ in tried[pid].values() if epoch]
+            if len(epochs) == len(tried[pid]):  # none whose key does not open, for now
+                self.sieve.keep(pid, epochs)
 
     def _identify(self, message_1: bytes) -> responder.Hello | None:
         """Take a message 1 apart; None if it is none, or is known to be forged."""

@@ -6,6 +6,7 @@ from test_front import in_loop
 
 from skerry import coap, responder
 from skerry_hub import failures, front, sieve
+from skerry_hub.errors import VaultError
 from skerry_hub.handshakes import Handshakes
 
 
@@ -56,6 +57,22 @@ async def test_epoch_keys_are_kept_no_longer_than_their_epoch(opened):
     await hub.ask(forged(device.attempt()))
     device.accept(await hub.ask(device.attempt(recover=True)))
     assert not hub.handshakes.sieve._tried  # skipped
+
+
+@in_loop
+async def test_who_could_not_be_looked_at_is_not_stopped(opened, monkeypatch):
+    """A row key may come a moment later than what is sealed under it."""
+    hub, device = DeskHub(opened), enrolled(opened, "d-1")
+    attempt = device.attempt()
+
+    def missing(*_):
+        raise VaultError("not here yet")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(opened.vault.__class__, "open", missing)
+        assert await hub.ask(attempt) == []
+        assert hub.handshakes.counts["unreadable"] == 1
+    device.accept(await hub.ask(attempt))
 
 
 def test_the_sieve_is_bounded_in_number_and_time(monkeypatch):
