@@ -152,6 +152,9 @@ class World:
         live = Live(row.id, name, b"pid", (row.era, row.step), HubSession(secret, row.suite))
         self.desk.sessions.offer(live, secret, b"message 2")
         self.desk.sessions.promote(live)
+        with self.opened.store._writing() as db:
+            noted = live.session.fingerprint, row.id
+            db.execute("UPDATE device SET session_fingerprint = ? WHERE id = ?", noted)
         return Session(secret, row.suite)
 
     def receive(self, datagram, peer=None):
