@@ -77,7 +77,7 @@ test-outgoing: $(VENV)/test  ## webhooks, MQTT: apt-get install mosquitto mosqui
 	$(BIN)/pytest -n 2 tests/outgoing
 
 test-postgres: $(VENV)/test  ## the store and several hubs on PostgreSQL: apt-get install postgresql
-	SKERRY_STORE=postgres $(BIN)/pytest tests/postgres tests/stateful/test_store.py \
+	SKERRY_STORE=postgres $(BIN)/pytest -n 2 --dist loadfile tests/postgres tests/stateful/test_store.py \
 	    tests/hub/test_store.py tests/hub/test_store_batches.py tests/hub/test_audit.py \
 	    tests/hub/test_backup.py tests/hub/test_batches.py tests/hub/test_front.py \
 	    tests/hub/test_policy.py tests/hub/test_rotation.py tests/hub/test_pages.py \
