@@ -1,9 +1,10 @@
 """Sessions are replaced by age, by count and by failures, and never lost by that."""
 
+from flash import raises
 from place import Place, is_hello, works
 
 from skerry import coap
-from skerry_device import fresh
+from skerry_device import fresh, later
 
 DAY = 86_400_000
 
@@ -100,7 +101,7 @@ def test_forged_answers_count():
 
     def carry(datagram):
         ((delay, answer),) = place.carry(datagram)
-        return [(1, answer[:-1] + b"?")] * 20 + [(9, answer)]
+        return [(1, answer[:-1] + bytes((answer[-1] ^ 1,)))] * 20 + [(9, answer)]
 
     place.net.peer = carry
     works(place, hub)
@@ -130,3 +131,25 @@ def test_a_young_session_is_not_looked_at():
     place, hub = aged(60_000)
     hub.due = None
     works(place, hub)
+
+
+def test_no_room_to_look():
+    """Then the session serves on, and is looked at again with the next request."""
+    place, hub = aged(DAY)
+    asked = []
+
+    def no_room(*arguments):
+        asked.append(arguments[0])
+        raise MemoryError
+
+    later.__import__ = no_room  # in the place of the builtin
+    try:
+        works(place, hub)
+        works(place, hub)
+        assert hub.step == 0
+        assert asked == ["skerry_device.fresh"] * 2
+        raises(MemoryError, lambda: hub.flush)
+    finally:
+        del later.__import__
+    works(place, hub)
+    assert hub.step == 1
