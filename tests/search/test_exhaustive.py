@@ -6,12 +6,12 @@ from search.scenes import SCENES
 from search.watch import controlled
 
 STATES = {
-    "everything": 42_829,
-    "recorded": 10_303,
-    "restored": 938,
-    "flash": 8_440,
-    "two hubs": 19_796,
-    "copies": 8_675,
+    "everything": 52_320,
+    "recorded": 16_885,
+    "restored": 1_859,
+    "flash": 11_181,
+    "two hubs": 24_624,
+    "copies": 9_703,
 }
 
 
