@@ -83,12 +83,18 @@ def one_of(*allowed: str) -> Callable[[Any], str]:
     return read
 
 
-def _switch(value: Any) -> bool:
-    if value in (True, "true"):
-        return True
-    if value in (False, "false"):
-        return False
-    raise ConfigError(f"{value!r} is neither true nor false")
+def switch(value: Any) -> bool:
+    """Read true or false, a TOML value or a text; raise ConfigError."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise ConfigError("write true or false")
+    return bool(value == "true")
+
+
+def show_switch(value: bool) -> str:
+    """Write true or false."""
+    return "true" if value else "false"
 
 
 def quoted(value: Any) -> str:
@@ -138,7 +144,7 @@ SETTINGS = (
         ("The UDP addresses that the hub listens on. [::] takes IPv4 too.",),
     ),
     Setting(
-        "share_port", "false", _switch, lambda value: str(value).lower(),
+        "share_port", "false", switch, show_switch,
         ("Let several hub processes listen on the same addresses, on one store: the kernel gives",
          "each device to one of them (docs/operating.md).",),
     ),

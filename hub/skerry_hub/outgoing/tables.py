@@ -77,18 +77,6 @@ def _logs(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def switch(value: Any) -> bool:
-    """Read true or false; raise ConfigError."""
-    if not isinstance(value, bool):
-        raise ConfigError("write true or false")
-    return value
-
-
-def show_switch(value: bool) -> str:
-    """Write true or false."""
-    return "true" if value else "false"
-
-
 def _show_logs(value: Sequence[str]) -> str:
     return "[" + ", ".join(map(quoted, value)) + "]"
 

@@ -15,14 +15,12 @@ from skerry_hub.outgoing.tables import (
     SEND,
     is_loopback,
     private_lines,
-    show_switch,
     shown,
-    switch,
     table,
     trusting,
     url_of,
 )  # fmt: skip
-from skerry_hub.settings import Setting, as_path, as_text, quoted
+from skerry_hub.settings import Setting, as_path, as_text, quoted, show_switch, switch
 
 if TYPE_CHECKING:
     import ssl
