@@ -105,7 +105,8 @@ def create(path: Path, values: dict[str, bytes]) -> None:
 def opened(path: Path) -> sqlite3.Connection:
     """Open a database and bring it to the schema of today; raise NotInitialised or StoreError."""
     db = opened_anyway(path)
-    moved = moved_to(db)
+    with edge(path):
+        moved = moved_to(db)
     if moved is not None:
         db.close()
         raise _moved(path, moved)
