@@ -72,23 +72,25 @@ class Auth:
 
     async def check(self, request: web.Request, text: str) -> Token:
         """Return the token that a text is; raise Refused."""
-        address = _network(request.remote or "")
+        token = await self._worker.do(lambda hub: tokens.check(hub.store, text))
+        if token is None:
+            raise Refused(self._wrong(_network(request.remote or "")))
+        return token  # of whatever address: behind a proxy, all have one
+
+    def _wrong(self, address: str) -> web.Response:
+        """Count a wrong token and return what to say."""
         count, since = self._failures.get(address, (0, 0.0))
         left = _FAILURES_S - (time.monotonic() - since)
         if count >= _FAILURES and left > 0:
-            raise Refused(problem(
+            return problem(
                 429, "too many failures", f"too many wrong tokens: wait {left:.0f} seconds",
                 Retry_After=str(int(left) + 1),
-            ))  # fmt: skip
-        token = await self._worker.do(lambda hub: tokens.check(hub.store, text))
-        if token is None:
-            again = (count + 1, since) if left > 0 else (1, time.monotonic())
-            self._failures[address] = again
-            self._failures.move_to_end(address)
-            if len(self._failures) > _MAX_ADDRESSES:
-                self._failures.popitem(last=False)
-            raise _nobody("this is no valid token: it is mistyped, expired or revoked")
-        return token
+            )  # fmt: skip
+        self._failures[address] = (count + 1, since) if left > 0 else (1, time.monotonic())
+        self._failures.move_to_end(address)
+        if len(self._failures) > _MAX_ADDRESSES:
+            self._failures.popitem(last=False)
+        return _nobody("this is no valid token: it is mistyped, expired or revoked").response
 
     async def _of_session(self, request: web.Request) -> Token:
         number = request.cookies.get(_COOKIE, "")
