@@ -153,6 +153,7 @@ class Running:
         for number, device in self._store.revoked_after(self._revocation):
             self._revocation = number
             self.handshakes.sieve.clear()
+            self._pokes.forget(device)
             if self.sessions.drop(device):
                 log.info("device %d was revoked or quarantined: its session ended", device)
         self._configured.look()

@@ -104,6 +104,7 @@ class Devices:
         live = self._sessions.of(name)
         if live is not None and not self._pokes.is_current(live):
             self._sessions.drop(live.device)  # another hub has confirmed a later one
+            self._pokes.forget(live.device)
             return None
         return live
 

@@ -28,7 +28,7 @@ from skerry.errors import Malformed
 from skerry_hub import readings
 from skerry_hub.bridge import Bridge
 from skerry_hub.bucket import Bucket
-from skerry_hub.errors import StoreError
+from skerry_hub.errors import HubError, StoreError
 from skerry_hub.handshakes import Handshakes, Reply
 from skerry_hub.remote import Remote
 from skerry_hub.rounds import Round, Step
@@ -157,7 +157,7 @@ class Front:
         message_1, (_, path) = attempt
         try:
             self._handshakes.failures.unanswered(message_1, path)
-        except StoreError as error:
+        except HubError as error:
             self._complain(error, 0)
 
     def _answer_again(self, message_1: bytes, received: Datagram) -> bool:
@@ -289,7 +289,7 @@ class Front:
             self._sessions.drop(step.device)
             self._open(*step.received)  # of no session, now
 
-    def _complain(self, error: StoreError, messages: int) -> None:
+    def _complain(self, error: HubError, messages: int) -> None:
         self.counts["store failed"] += messages
         if time.monotonic() >= self._next_complaint:
             self._next_complaint = time.monotonic() + COMPLAIN_EVERY_S

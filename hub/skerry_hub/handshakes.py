@@ -30,6 +30,7 @@ from skerry_hub.store import Advance, Candidate, Store
 from skerry_hub.vault import Vault, VaultError
 
 _WARNINGS_PER_S = 5.0
+_AGAIN_S = 10.0  # retransmissions come within it; later ones ask the store whether all still holds
 _CLOCK_IS_SET = 1_735_689_600  # 2025-01-01: a clock before that was never set
 
 Found = dict[bytes, list[Candidate]]
@@ -92,9 +93,9 @@ class Handshakes:
         self.counts: Counter[str] = Counter()
 
     def again(self, message_1: bytes) -> bytes | None:
-        """Return message 2 if this very message 1 was answered and is not confirmed yet."""
+        """Return message 2 if this very message 1 was answered just now and is not confirmed."""
         live = self._sessions.offered(message_1)
-        if live is None:
+        if live is None or time.monotonic() - live.answered_at > _AGAIN_S:
             return None
         self.counts["answered again"] += 1
         return live.answered
@@ -245,7 +246,9 @@ class Handshakes:
         """Keep the session that this answer leads to, unless it is only sent again."""
         hello, candidate = reply.hello, reply.candidate
         message_1 = hello.body + hello.tag
-        if self._sessions.offered(message_1):
+        offered = self._sessions.offered(message_1)
+        if offered is not None:
+            offered.answer(message_2)
             return
         following = reply.verified.chain or candidate
         epoch = (following.era, following.step - 1)

@@ -13,8 +13,10 @@ import ctypes
 import logging
 import socket
 import struct
+from contextlib import suppress
 
-_SO_ATTACH_REUSEPORT_CBPF = 51  # <asm-generic/socket.h>; the socket module does not name it
+# <asm-generic/socket.h>; the socket module does not name them.
+_SO_ATTACH_REUSEPORT_CBPF, _SO_DETACH_REUSEPORT_BPF = 51, 68
 # <linux/bpf_common.h>: what each instruction does.
 _LOAD_BYTE, _LOAD_BYTE_X, _LOAD_TWO_X = 0x30, 0x50, 0x48  # from the payload, big-endian
 _AND, _IF_EQUAL, _TO_X, _RETURN = 0x54, 0x15, 0x07, 0x06
@@ -33,17 +35,28 @@ log = logging.getLogger(__name__)
 
 
 def divide(first: socket.socket, second: socket.socket) -> bool:
-    """Bind `second` to where `first` is bound, for messages 1; False if that cannot be."""
+    """Bind `second` to where `first` is bound, for messages 1; close it, and False, if not."""
     code = b"".join(struct.pack("=HBBI", *each) for each in _PROGRAM)
     kept = ctypes.create_string_buffer(code)  # until the kernel has read it
     program = struct.pack("@HP", len(_PROGRAM), ctypes.addressof(kept))
     try:
-        # Only now: bound without it, `first` shares the port with nobody else's sockets.
+        # Only now: `first` could not have been bound beside another hub's sockets.
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         second.bind(first.getsockname())
         first.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, program)
     except (OSError, AttributeError) as error:
         log.warning("a flood of handshakes can hold up sessions here: %s", error)
+        second.close()
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
         return False
     return True
+
+
+def share(bound: socket.socket) -> None:
+    """Take away the program of a hub that had this port alone; it stays as long as anybody has it.
+
+    Who shares the port gets a part of everything.
+    """
+    with suppress(OSError):  # mostly there is none
+        bound.setsockopt(socket.SOL_SOCKET, _SO_DETACH_REUSEPORT_BPF, 0)

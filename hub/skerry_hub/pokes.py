@@ -42,6 +42,11 @@ class Pokes:
         else:
             self._moved.pop(live.device, None)
 
+    def forget(self, device: int) -> None:
+        """Rely no more on where a device was: it was cut off, or is with another hub."""
+        self._moved.pop(device, None)
+        self._written.pop(device, None)
+
     def write_down(self) -> None:
         """Make durable where devices are; raise StoreError."""
         if self._moved:

@@ -58,9 +58,9 @@ class Live:
     """One session at the hub, offered or current."""
 
     __slots__ = (
-        "answered", "asked", "confirmed", "device", "ended", "endpoint", "epoch", "failed",
-        "heard_at", "mid", "name", "newest", "number", "opened", "path", "pid", "poked", "recent",
-        "session", "transfers",
+        "answered", "answered_at", "asked", "confirmed", "device", "ended", "endpoint", "epoch",
+        "failed", "heard_at", "mid", "name", "newest", "number", "opened", "path", "pid", "poked",
+        "recent", "session", "transfers",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,7 @@ class Live:
         self.pid = pid
         self.epoch = epoch
         self.asked = self.answered = b""  # messages 1 and 2, while it is only offered
+        self.answered_at = 0.0
         self.confirmed = False
         self.ended = False
         self.opened = time.monotonic()
@@ -94,6 +95,10 @@ class Live:
 
     def __repr__(self) -> str:
         return f"<Live {self.name} epoch {self.epoch[0]}.{self.epoch[1]}>"
+
+    def answer(self, message_2: bytes) -> None:
+        """Note what message 1 is answered with, now that the store has it."""
+        self.answered, self.answered_at = message_2, time.monotonic()
 
     def open(self, outer: coap.Message) -> tuple[coap.Message, Exchange]:
         """Verify a request and return it with its exchange; raise SkerryError.
@@ -239,7 +244,8 @@ class Sessions:
                 self._forget(known.offered.pop(key))
         if len(known.offered) == CANDIDATES:
             self._forget(known.offered.pop(next(iter(known.offered))))
-        live.asked, live.answered = message_1, message_2
+        live.asked = message_1
+        live.answer(message_2)
         known.offered[message_1] = self._offered[message_1] = live
         self._by_kid.setdefault(live.session.kid, []).append(live)
 

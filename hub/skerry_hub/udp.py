@@ -96,17 +96,18 @@ def _bound(host: str, port: int, share: bool) -> list[Socket]:
             if share:  # the kernel chooses by both addresses and ports
                 first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             first.bind(address)
-            second = unfinished.enter_context(_opened(family))
+            second = None if share else unfinished.enter_context(_opened(family))
         except OSError as error:
             raise HubError(
                 f"cannot listen on {host} port {port}: {error.strerror or error};"
                 " choose another with --listen HOST:PORT, or share_port for several hubs"
             ) from None
-        if share or not lanes.divide(first, second):
-            second.close()
-            second = first
         unfinished.pop_all()
-    return [first] if second is first else [first, second]
+    if second is None:
+        lanes.share(first)
+    elif lanes.divide(first, second):
+        return [first, second]
+    return [first]
 
 
 class Sockets:
@@ -120,7 +121,7 @@ class Sockets:
     ) -> None:
         """Bind all addresses or raise HubError; `receive` gets what waits at a socket.
 
-        With `share` other processes of the same user may bind them, too, if they all say so.
+        With `share` other processes of the same user may bind them, too, that say so.
         """
         self._receive = receive
         self._sockets: list[list[Socket]] = []  # of each address

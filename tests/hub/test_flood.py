@@ -5,7 +5,7 @@ from desk import DeskHub, enrolled
 from test_front import in_loop
 
 from skerry import coap, responder
-from skerry_hub import failures, front, sieve
+from skerry_hub import failures, front, handshakes, sieve
 from skerry_hub.errors import VaultError
 from skerry_hub.handshakes import Handshakes
 
@@ -57,6 +57,26 @@ async def test_epoch_keys_are_kept_no_longer_than_their_epoch(opened):
     await hub.ask(forged(device.attempt()))
     device.accept(await hub.ask(device.attempt(recover=True)))
     assert not hub.handshakes.sieve._tried  # skipped
+
+
+@in_loop
+async def test_an_answer_of_long_ago_comes_from_the_store(opened, unsealed, monkeypatch):
+    """It is the same, and leads to the same session; but the store has to have it still."""
+    hub, device = DeskHub(opened), enrolled(opened, "d-1")
+    attempt = device.attempt()
+    (first,) = await hub.ask(attempt)
+    (again,) = await hub.ask(attempt)
+    assert coap.decode(again).payload == coap.decode(first).payload
+    assert unsealed == ["d-1"]
+    monkeypatch.setattr(handshakes, "_AGAIN_S", -1.0)
+    (second,) = await hub.ask(attempt)
+    assert unsealed == ["d-1"] * 2
+    device.accept([second])
+    assert device.response(await hub.ask(device.request())).code == coap.CHANGED
+    attempt = device.attempt()
+    assert len(await hub.ask(attempt)) == 1
+    opened.store.revoke("d-1")
+    assert await hub.ask(attempt) == []
 
 
 @in_loop

@@ -15,9 +15,9 @@ REQUEST = bytes((0x40 | 1, 2, 0, 2)) + b"t\x95\x08kid\xff" + bytes(20)
 class Hub:
     """Sockets in a loop, and what came by them."""
 
-    def __init__(self) -> None:
+    def __init__(self, address=("127.0.0.1", 0), share: bool = False) -> None:
         self.batches: list[list[udp.Datagram]] = []
-        self.sockets = udp.Sockets([("127.0.0.1", 0)], self.receive)
+        self.sockets = udp.Sockets([address], self.receive, share)
         self.address = self.sockets.addresses[0]
 
     def receive(self, batch: list[udp.Datagram]) -> None:
@@ -113,6 +113,21 @@ async def test_answers_of_a_batch_leave_together(hub, peer):
 async def test_two_hubs_do_not_share_a_port(hub, peer):
     with pytest.raises(HubError, match="choose another with --listen"):
         udp.Sockets([hub.address], hub.receive)
+
+
+@in_loop
+async def test_hubs_that_share_a_port_get_a_part_of_everything(hub, peer):
+    """Also after a hub that had it alone: its program does not go on to tell messages apart."""
+    address = hub.address
+    shared = [Hub(address, share=True), Hub(address, share=True)]
+    hub.sockets.close()
+    for number in range(64):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+            device.sendto((MESSAGE_1, REQUEST)[number % 2], address)
+    for each in shared:
+        came = {datagram for datagram, _ in await each.turn()}
+        assert came == {MESSAGE_1, REQUEST}
+        each.sockets.close()
 
 
 def test_a_kernel_without_such_programs_has_one_queue(peer, monkeypatch, caplog):

@@ -34,13 +34,15 @@ class Machine:
     def __init__(self, leader: int) -> None:
         self._leader = str(leader)
 
-    def run(self, script: str, timeout: float = STEP_S) -> str:
+    def run(self, script: str, said: bytes = b"") -> str:
         done = subprocess.run(
             ["nsenter", "-t", self._leader, "-a", "bash", "-ec", AS_SKERRY + script],
-            capture_output=True, text=True, timeout=timeout, cwd="/", env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            input=said, capture_output=True, timeout=STEP_S, cwd="/",
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         )  # fmt: skip
-        assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
-        return done.stdout
+        told = done.stdout.decode()
+        assert done.returncode == 0, f"{script}\n{told}{done.stderr.decode()}"
+        return told
 
     def shows(self, what: str) -> str:
         return self.run(f"systemctl show -p {what} --value skerry").strip()
@@ -110,12 +112,24 @@ def leader_of(container):
 
 
 @pytest.fixture(scope="module")
-def installed(machine):
+def source(machine):
+    """A copy of this repository in there: where it lies here may be hidden, /tmp for one."""
+    machine.run("mkdir /opt/source")
+    leave = [f"--exclude={each}" for each in (".venv", ".git", "build", "*.egg-info")]
+    packed = subprocess.run(
+        ["tar", "-C", ROOT, *leave, "-c", "."], check=True, capture_output=True
+    )
+    machine.run("tar -C /opt/source -x", said=packed.stdout)
+    return "/opt/source"
+
+
+@pytest.fixture(scope="module")
+def installed(machine, source):
     machine.run("sudo() { shift 2; setpriv --reuid skerry --regid skerry --clear-groups \"$@\"; }\n"
                 "cd \"$(mktemp -d)\"; chmod 755 .\n" + "\n".join(
-                    line.replace("/path/to/this/repository", str(ROOT)).replace(
+                    line.replace("/path/to/this/repository", source).replace(
                         "# then edit it", "&& sed -i 's|^#* *kek_file.*|kek_file = \"/etc/skerry/kek\"|' skerry.toml")
-                    .replace("docs/examples", f"{ROOT}/docs/examples")
+                    .replace("docs/examples", f"{source}/docs/examples")
                     for line in installation()))  # fmt: skip
     return machine
 
@@ -136,8 +150,8 @@ def test_it_runs_confined(installed):
     } - {"/etc/skerry"}
 
 
-def test_devices_are_served(installed):
-    installed.run(f"/opt/skerry/bin/pip install --quiet '{ROOT}[sim]'")
+def test_devices_are_served(installed, source):
+    installed.run(f"/opt/skerry/bin/pip install --quiet '{source}[sim]'")
     assert "3 of 3" in installed.run("skerry sim 3 --readings 2 --interval 100")
     assert "sound" in installed.run("skerry doctor --address 192.0.2.1")
 
