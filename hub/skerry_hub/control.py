@@ -57,8 +57,8 @@ class Control:
     async def stop(self) -> None:
         """Listen no more."""
         if self._server is not None:
+            self._path.unlink(missing_ok=True)  # before another process may take the name
             self._server.close()
-            self._path.unlink(missing_ok=True)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

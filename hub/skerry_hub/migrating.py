@@ -72,7 +72,9 @@ def _copy(source: sqlite3.Connection, target: server.Session) -> str:
     """Copy all, mark both sides, and return the number of this move."""
     number = secrets.token_hex(8)
     make = server.version_of(target) == 0
-    if not make and not _value(target, server.ARRIVING):
+    ((hub,),) = source.execute("SELECT value FROM meta WHERE key = 'hub'")
+    ours = make or (_value(target, server.ARRIVING) and _value(target, "hub") == hub.decode())
+    if not ours:
         raise StoreError(f"database {target.place}: it holds a hub: name an empty database")
     with target.transaction() as db:
         claim_alone(target)

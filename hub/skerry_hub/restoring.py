@@ -172,10 +172,13 @@ def _opens(config: Config, copy: Store, hub: str) -> None:
 
 @contextmanager
 def _present(config: Config) -> Iterator[Store | None]:
-    """Open the database as it is now; None if there is none that can be read."""
+    """Open the database as it is now; None if there is none that can be read.
+
+    A server that fails at it is no damaged file: what was revoked since would be forgotten.
+    """
     store = None
     with ExitStack() as opened:
-        with suppress(HubError):
+        with suppress(NotInitialised if config.server else HubError):
             found = places.open_store(config)
             opened.callback(found.close)
             found.check()

@@ -61,6 +61,8 @@ _OPEN = f"""
 """  # noqa: S608 - numbers of our own
 
 T = TypeVar("T")
+# While the file is worked at, nothing is asked of the server.
+_TAKE_YOUR_TIME = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
 class PostgresStore(Lifecycle, Values, Tokens, Pages):
@@ -215,6 +217,7 @@ class PostgresStore(Lifecycle, Values, Tokens, Pages):
 
     def copy_to(self, path: Path) -> None:
         with self._snapshot():
+            self._db.execute(_TAKE_YOUR_TIME)
             copying.to_sqlite(self._db.opened, path)
 
     def count(self, table: str) -> int:
@@ -250,7 +253,8 @@ def replace(conninfo: str, path: Path) -> None:
 
 
 def claim_alone(session: Session) -> None:
-    """Keep hubs away until the transaction ends; raise StoreError if one runs."""
+    """Keep hubs away until the transaction ends, whenever; raise StoreError if one runs."""
+    session.execute(_TAKE_YOUR_TIME)
     ((free,),) = session.execute("SELECT pg_try_advisory_xact_lock(?)", (HUB,)).fetchall()
     if not free:
         raise StoreError(f"database {session.place}: a hub runs on it: end all of them first")

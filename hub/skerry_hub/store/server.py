@@ -21,6 +21,7 @@ MIGRATIONS = Path(__file__).parent / "migrations" / "postgres"
 ARRIVING = "arriving"  # a value of the hub itself, while it is moved here: the move's number
 _RETRY_S = 1.0  # at least, between two attempts to connect: callers are not held up by each
 _SETTINGS = {
+    "client_encoding": "utf8",  # a database of another encoding gives bytes otherwise
     "lock_timeout": "5s",  # for another process's transaction
     "idle_in_transaction_session_timeout": "30s",  # what hangs holds nobody up for longer
     "default_transaction_isolation": "read committed",  # a second look sees who came first
@@ -175,7 +176,7 @@ class Session:
 
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> psycopg.Cursor[Any]:
         """Do a statement, in the transaction that is open, if there is one."""
-        if self._open is None or self._open.closed or not self.in_transaction:
+        if not self.in_transaction:
             self.connection()
         return self.opened.execute(_translated(sql), values, binary=True)
 

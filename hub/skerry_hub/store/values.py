@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from skerry_hub.errors import StoreError
 from skerry_hub.store import ConfigValue, Sealed
 from skerry_hub.store.ledger import Entry
 from skerry_hub.store.portable import Portable
@@ -102,6 +103,11 @@ class Values(Portable):
     def change_keys(self, values: Mapping[str, bytes | None], detail: str) -> bool:
         with self._writing():
             self._lock_keys()
+            if values.get("row_key", b"") is None:
+                raise StoreError("this rotation was ended by another one: see skerry audit")
+            begins = values.get("next_row_key") is not None
+            if begins and (self.get("next_row_key") or self.get("turned_row_key")):
+                raise StoreError("another skerry rotate-key is under way: let it end")
             row_key = values.get("row_key") or self.get("row_key") or b""
             ends = values.get("next_row_key", b"") is None
             if ends and self._seals.before(row_key[0], 1):
