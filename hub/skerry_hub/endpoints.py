@@ -2,6 +2,7 @@
 
 import re
 import socket
+from ipaddress import ip_address
 
 from skerry_hub.errors import ConfigError
 
@@ -45,3 +46,11 @@ def own_address() -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return "127.0.0.1"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine, without asking anybody."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from skerry_hub.endpoints import is_loopback
 from skerry_hub.errors import ConfigError
 from skerry_hub.outgoing.tables import (
     BEGIN,
     CA_FILE,
     SEND,
-    is_loopback,
     private_lines,
     shown,
     table,

@@ -1,7 +1,6 @@
 """What the tables of all destinations in the settings file have in common, and how one is read."""
 
 import difflib
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,14 +39,6 @@ def trusting(ca_file: Path | None) -> "ssl.SSLContext":
         raise ConfigError(
             f"ca_file {ca_file} ({reason}): name one with certificates, PEM"
         ) from None
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, without asking anybody."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def url_of(*schemes: str) -> Callable[[Any], str]:

@@ -5,7 +5,6 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from aiohttp import web
 
 from skerry_hub.config import Config
 from skerry_hub.control import Handler
-from skerry_hub.endpoints import show
+from skerry_hub.endpoints import is_loopback, show
 from skerry_hub.enrolment import Hub
 from skerry_hub.errors import ConfigError, HubError, StoreError
 from skerry_hub.store import Token
@@ -106,7 +105,7 @@ def _tls(config: Config) -> ssl.SSLContext | None:
     if config.web_cert is None or config.web_key is None:
         if config.web_cert is not config.web_key:
             raise ConfigError("web_cert and web_key: say both of them, or none")
-        if not _is_loopback(config.web[0] if config.web else ""):
+        if not is_loopback(config.web[0] if config.web else ""):
             raise ConfigError(
                 "tokens would cross the network in clear: say web_cert and web_key, or listen on"
                 " 127.0.0.1 behind a reverse proxy (docs/web.md)"
@@ -126,13 +125,6 @@ def _tls(config: Config) -> ssl.SSLContext | None:
 
 def _no_password() -> str:
     raise OSError("the key has a password")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _application(service: Service) -> web.Application:
