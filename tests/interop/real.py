@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from ports import free_port
+
 from skerry_hub.sim.fleet import Device, library, place
 from skerry_hub.sim.relay import Relay, Rule, passing
 
@@ -19,7 +21,7 @@ class Hub:
         self.folder = folder
         self.data = folder / "hub"
         self.process: subprocess.Popen[str] | None = None
-        self.address = ("127.0.0.1", 0)
+        self.address = ("127.0.0.1", free_port())
         self.log = folder / "hub.log"
         self.web = ""
         self.relays: list[Relay] = []

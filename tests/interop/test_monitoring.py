@@ -6,14 +6,13 @@ import urllib.error
 import urllib.request
 
 import pytest
+from ports import free_port
 from real import finish
 
 
 @pytest.fixture
 def watched(hub, monkeypatch):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("SKERRY_MONITORING", f"127.0.0.1:{port}")
     hub.kill()
     hub.start()

@@ -7,7 +7,8 @@ import socket
 import subprocess
 from pathlib import Path
 
-from outgoing.parts import free_port, lines, until
+from outgoing.parts import lines, until
+from ports import free_port
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 MOSQUITTO_SUB = "/usr/bin/mosquitto_sub"

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
 from real import Hub
 
 from skerry_hub.store import NewReading
@@ -38,6 +38,7 @@ class Receiver:
         self.secret = folder / "secret"
         self.secret.touch(0o600)
         self.secret.write_text("whsec_" + base64.b64encode(os.urandom(32)).decode() + "\n")
+        self.port = free_port()
         self.behave("ok")
         self.process: subprocess.Popen[str] | None = None
 
@@ -48,7 +49,7 @@ class Receiver:
     def start(self) -> None:
         program = Path(__file__).with_name("receiver.py")
         self.process = subprocess.Popen(
-            [sys.executable, program, self.folder, *self.certificate],
+            [sys.executable, program, self.folder, str(self.port), *self.certificate],
             stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout.readline() == "ready\n"
@@ -58,10 +59,6 @@ class Receiver:
             self.process.kill()
             self.process.wait()
             self.process = None
-
-    @property
-    def port(self) -> int:
-        return int((self.folder / "port").read_text())
 
     @property
     def requests(self) -> list[dict]:
@@ -96,12 +93,6 @@ def configure(hub: Hub, *tables: str) -> None:
     port = free_port()
     hub.monitoring = f"http://127.0.0.1:{port}"
     (hub.data / "skerry.toml").write_text(f'monitoring = "127.0.0.1:{port}"\n' + "".join(tables))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def health(hub: Hub) -> dict:

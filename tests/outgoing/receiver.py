@@ -1,6 +1,6 @@
 """A webhook's receiver, as somebody else would write it: aiohttp and the standardwebhooks package.
 
-    receiver.py FOLDER [CERTIFICATE KEY]
+    receiver.py FOLDER PORT [CERTIFICATE KEY]
 
 FOLDER/secret is the secret, FOLDER/mode says how to behave, read anew for each request:
 
@@ -11,8 +11,7 @@ FOLDER/secret is the secret, FOLDER/mode says how to behave, read anew for each 
     flood           the same as ok, with a body that never ends
     STATUS [PLACE]  answer that, with a Location
 
-FOLDER/port holds the port that it has, now and when it is started again. FOLDER/requests gets
-a line for each request.
+FOLDER/requests gets a line for each request.
 """
 
 import asyncio
@@ -75,14 +74,13 @@ async def main():
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     context = None
-    if len(sys.argv) > 2:
+    if len(sys.argv) > 3:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(sys.argv[2], sys.argv[3])
-    port = FOLDER / "port"
-    before = int(port.read_text()) if port.exists() else 0
-    site = web.TCPSite(runner, "127.0.0.1", before, ssl_context=context, reuse_address=True)
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
+    site = web.TCPSite(
+        runner, "127.0.0.1", int(sys.argv[2]), ssl_context=context, reuse_address=True
+    )
     await site.start()
-    port.write_text(str(runner.addresses[0][1]))
     print("ready", flush=True)
     await asyncio.Event().wait()
 

@@ -16,13 +16,13 @@ from outgoing.parts import (
     configure,
     fill,
     firsts,
-    free_port,
     health,
     lines,
     metric,
     stored,
     until,
 )
+from ports import free_port
 from real import finish
 
 

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from ports import free_port
 from real import Hub
 
 from skerry import coap, record, schedule, wire
@@ -27,14 +28,6 @@ HOST = "127.0.0.1"
 ALGORITHMS = {10: "AES-CCM-16-64-128", 30: "AES-CCM-16-128-128"}
 
 Address = tuple[str, int]
-
-
-def free_port() -> int:
-    """Return a UDP port that nobody uses now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def ask(datagram: bytes, address: Address, timeout: float = 2) -> bytes | None:

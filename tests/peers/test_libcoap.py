@@ -20,12 +20,12 @@ from peers.parts import (
     Said,
     device,
     enrolled,
-    free_port,
     libcoap,
     said_by,
     served,
     start_client,
 )
+from ports import free_port
 from real import Hub
 
 GET, POST, PUT, DELETE = 1, 2, 3, 4

@@ -16,13 +16,13 @@ from peers.parts import (
     Address,
     Said,
     device,
-    free_port,
     libcoap,
     on_micropython,
     said_by,
     served,
     start_client,
 )
+from ports import free_port
 from real import Hub
 
 from skerry import coap

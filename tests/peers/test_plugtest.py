@@ -20,11 +20,11 @@ from peers.parts import (
     Address,
     Context,
     device,
-    free_port,
     libcoap,
     on_micropython,
     served,
 )
+from ports import free_port
 
 from skerry import coap, oscore
 from skerry.oscore import SecurityContext

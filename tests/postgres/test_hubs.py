@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster, cluster
 from desk import DeskDevice, enrolled
+from ports import free_port
 from postgres.walkers import Walker
 from program import Program
 from real import Hub, finish
@@ -187,7 +188,7 @@ def test_one_message_to_two_hubs_moves_the_chain_once(tmp_path, monkeypatch):
     hubs = Hubs(tmp_path, cluster().new())
     addresses = []
     for _ in range(2):
-        hubs.address = ("127.0.0.1", 0)
+        hubs.address = ("127.0.0.1", free_port())
         addresses.append(hubs.begin())
     assert len(set(addresses)) == 2
     (device,) = hubs.devices_of(1)
@@ -238,7 +239,7 @@ def test_killed_again_and_again(tmp_path, monkeypatch, share):
     places = []
     for _ in range(3):
         if not share:  # as on three machines
-            hubs.address = ("127.0.0.1", 0)
+            hubs.address = ("127.0.0.1", free_port())
         places.append((hubs.begin(), hubs.process))
     walkers = hubs.walkers(10, {place for place, _ in places})
     for _ in range(10):
