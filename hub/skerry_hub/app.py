@@ -18,7 +18,7 @@ from skerry_hub.config import Config
 from skerry_hub.control import Control, Handler
 from skerry_hub.devices import Devices, Guarded
 from skerry_hub.endpoints import Endpoint
-from skerry_hub.errors import HubError, StoreError
+from skerry_hub.errors import HubError, StoreError, StoreReplaced
 from skerry_hub.front import Front
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.orders import Orders
@@ -66,7 +66,7 @@ class Running:
         self._sockets = Sockets(listen, self._receive, share)
         self._pokes = Pokes(hub.store, hub.vault, self.sessions, self._sockets.path_to)
         self.outgoing = Outgoing(hub.store, to)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._loading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Running":
@@ -106,6 +106,14 @@ class Running:
         """Where it listens."""
         return self._sockets.addresses
 
+    async def until(self, stop: asyncio.Event) -> None:
+        """Run until then. Raises StoreReplaced."""
+        stopped = asyncio.create_task(stop.wait())
+        self._tasks.append(stopped)
+        ended, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for each in ended:
+            each.result()
+
     def check(self) -> None:
         """Raise StoreError if the store does not answer."""
         self._store.get("hub")
@@ -142,6 +150,8 @@ class Running:
             await asyncio.sleep(pause)
             try:
                 step()
+            except StoreReplaced:
+                raise  # nothing that is in memory holds any more
             except StoreError as error:
                 log.error("%s", error)
 
@@ -196,6 +206,7 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
         handlers = {**orders, "keys": running.take_keys, "explain": running.seen}
         control = Control(config.control, handlers, config.share_port)
         await control.start()
+        hub.store.claim()
         watched = config.monitoring and await monitoring.serve(config.monitoring, running)
         site = await _web(running, hub, config, orders) if config.web else None
         running.devices.guard = hub.store
@@ -203,13 +214,15 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
         _settle()
         _say_where(config, running, site.url if site else "")
         supervised.tell("READY=1")
-        await stop.wait()
-        supervised.tell("STOPPING=1")
-        await control.stop()
-        if site:
-            await site.stop()
-        if watched:
-            await watched.cleanup()
+        try:
+            await running.until(stop)
+        finally:
+            supervised.tell("STOPPING=1")
+            await control.stop()
+            if site:
+                await site.stop()
+            if watched:
+                await watched.cleanup()
 
 
 def _settle() -> None:
@@ -244,6 +257,5 @@ def serve(config: Config) -> int:
     """Run until SIGINT or SIGTERM; return the exit status."""
     logs.start(config.log_format, config.log_level)
     with acting_as("hub"), enrolment.opened(config) as hub:
-        hub.store.claim()
         asyncio.run(_serve(config, hub))
     return 0

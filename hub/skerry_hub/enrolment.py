@@ -139,8 +139,7 @@ def open_hub(config: Config) -> Hub:
         vault = Vault(config.kek.read(), hub.decode(), *wrapped)
         check_key = store.get("check_key")
         if check_key is None:
-            check_key = vault.new_check_key()
-            store.put("check_key", check_key)
+            check_key = store.put_first("check_key", vault.new_check_key())
         vault.check_with(check_key)
     except HubError:
         store.close()

@@ -7,6 +7,8 @@ HubError
     VaultError          the key-encryption key, or a value that does not open under it
     StoreError          the database
         StaleKey        what is to be stored is sealed under a key that is no more
+        StoreDamaged    what is in it cannot be read
+        StoreReplaced   another one was put in its place
     BadName             an id or a label that nobody may have
     DuplicateDevice     an id that a device has
     UnknownDevice       an id that no device has
@@ -55,6 +57,14 @@ class StoreError(HubError):
 
 class StaleKey(StoreError):
     """A value is sealed under a row key that is about to be forgotten."""
+
+
+class StoreDamaged(StoreError):
+    """The database cannot be read; it has to be restored."""
+
+
+class StoreReplaced(StoreError):
+    """A backup was put in the place of the database that this process had opened."""
 
 
 class BadName(HubError):

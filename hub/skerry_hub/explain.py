@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from skerry_hub import audit
-from skerry_hub.restoring import RESTORED_AT
 from skerry_hub.shown import moment
-from skerry_hub.store import Device, Store, named
+from skerry_hub.store import RESTORED_AT, Device, Store, named
 from skerry_hub.store.ledger import Entry
 
 _LATELY_S = 900.0

@@ -6,17 +6,18 @@
     replace   the database by the copy, in one rename, or PostgreSQL's tables in one transaction;
               the former one stays as skerry.db.before
 
-The hub must not run. No session is in a backup. Where the devices stand now they meet the hub
-again by a recovery, if that is in reach (docs/protocol.md section 7).
+Nobody else writes from `compare` on (store/replacing.py), and no hub runs. No session is in a
+backup. Where the devices stand now they meet the hub again by a recovery, if that is in reach
+(docs/protocol.md section 7).
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from skerry.responder import RECOVERY_ERAS
@@ -26,12 +27,13 @@ from skerry_hub.config import Config
 from skerry_hub.control import alive
 from skerry_hub.enrolment import row_keys
 from skerry_hub.errors import HubError, NotInitialised, StoreError, VaultError
-from skerry_hub.files import keep_from_git, locked, synced, write_private
-from skerry_hub.store import Device, Store, database, places
+from skerry_hub.files import keep_from_git, locked, write_private
+from skerry_hub.store import RESTORED_AT, Device, Store, places
+from skerry_hub.store.database import remove
+from skerry_hub.store.replacing import present
 from skerry_hub.store.sqlite import SqliteStore
 from skerry_hub.vault import Vault
 
-RESTORED_AT = "restored_at"  # a value of the hub itself
 _CUT_OFF = {"revoked", "quarantined"}
 
 
@@ -57,7 +59,8 @@ class Report:
 
 def check(config: Config, file: Path, revocations: Path | None = None) -> Report:
     """Tell what `restore` would do; change nothing. Raises what it raises."""
-    with _copied(config, file) as copy, _present(config) as now:
+    opening = partial(places.open_store, config)
+    with _copied(config, file) as copy, present(opening) as now:
         return _compared(config, copy, now, _listed(revocations))
 
 
@@ -67,21 +70,15 @@ def restore(config: Config, file: Path, revocations: Path | None = None) -> Repo
     Raises HubError if a hub runs or the backup is another hub's, StoreError if it is damaged or
     of a newer schema, VaultError if its keys are under a key-encryption key that is no more.
     """
-    if alive(config.control):
-        raise HubError(f"a hub runs on {config.data}: end it first")
-    if config.server is None:
-        database.refuse_moved(config.database)
     with _copied(config, file) as copy:
-        with _present(config) as now:
-            report = _compared(config, copy, now, _listed(revocations))
-            _merge(copy, now, report, file)
-            if config.server is not None and now is not None:
-                _keep(now, _before(config))
-        copy.close()
-        if config.server is None:
-            _replace(config, _part(config))
-        else:
-            places.replace(config.server, _part(config))
+        if alive(config.control):  # none starts meanwhile: it waits for the folder
+            raise HubError(f"a hub runs on {config.data}: end it first")
+        with places.held(config) as held:
+            report = _compared(config, copy, held.now, _listed(revocations))
+            _merge(copy, held.now, report, file)
+            copy.close()
+            before = config.database.with_name(config.database.name + ".before")
+            held.replace(_part(config), before)
     report.restored = True
     return report
 
@@ -99,7 +96,7 @@ def _copied(config: Config, file: Path) -> Iterator[SqliteStore]:
     part = _part(config)
     with locked(config.data):
         keep_from_git(config.data)
-        _remove(part)
+        remove(part)
         try:
             write_private(part, b"")
             shutil.copyfile(file, part)
@@ -114,12 +111,7 @@ def _copied(config: Config, file: Path) -> Iterator[SqliteStore]:
         except StoreError as error:
             raise StoreError(str(error).replace(str(part), str(file))) from None
         finally:
-            _remove(part)
-
-
-def _remove(path: Path) -> None:
-    for end in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + end).unlink(missing_ok=True)
+            remove(part)
 
 
 def _compared(
@@ -170,22 +162,6 @@ def _opens(config: Config, copy: Store, hub: str) -> None:
         ) from None
 
 
-@contextmanager
-def _present(config: Config) -> Iterator[Store | None]:
-    """Open the database as it is now; None if there is none that can be read.
-
-    A server that fails at it is no damaged file: what was revoked since would be forgotten.
-    """
-    store = None
-    with ExitStack() as opened:
-        with suppress(NotInitialised if config.server else HubError):
-            found = places.open_store(config)
-            opened.callback(found.close)
-            found.check()
-            store = found
-        yield store
-
-
 def _listed(file: Path | None) -> set[tuple[str, str]]:
     """Read a revocation list: lines of skerry audit --json; all but revocations is left out."""
     if file is None:
@@ -219,31 +195,3 @@ def _merge(copy: Store, now: Store | None, report: Report, file: Path) -> None:
         detail["former_log"] = audit.head_of(now.last_audit())
     copy.put(RESTORED_AT, repr(time.time()).encode())
     copy.note("restore", "", detail)
-
-
-def _before(config: Config) -> Path:
-    """Return the place of what was there before."""
-    return config.database.with_name(config.database.name + ".before")
-
-
-def _keep(now: Store, before: Path) -> None:
-    """Copy what is in PostgreSQL into a file, as it is about to be replaced."""
-    _remove(before)
-    write_private(before, b"")
-    now.copy_to(before)
-
-
-def _replace(config: Config, part: Path) -> None:
-    """Put the copy in place; a journal of the former database must never meet it."""
-    with part.open("rb") as opened:
-        os.fsync(opened.fileno())
-    place = config.database
-    before = _before(config)
-    _remove(before)
-    for end in ("-wal", "-shm"):  # empty, unless the former database is damaged
-        with suppress(FileNotFoundError):
-            place.with_name(place.name + end).rename(before.with_name(before.name + end))
-    if place.exists():
-        os.link(place, before)
-    part.rename(place)
-    synced(config.data)

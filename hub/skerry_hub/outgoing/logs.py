@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from skerry_hub.outgoing import EVENTS, READINGS
 from skerry_hub.outgoing.items import Item, of_entry, of_reading
-from skerry_hub.restoring import RESTORED_AT
-from skerry_hub.store import Store
+from skerry_hub.store import RESTORED_AT, Store
 
 MAX_ITEMS = 100  # of a batch
 MAX_BYTES = 256 * 1024  # of its items, unless a single one has more

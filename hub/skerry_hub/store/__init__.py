@@ -29,11 +29,28 @@ from skerry_hub.store.records import (
 )
 
 __all__ = [
-    "Advance", "Candidate", "ConfigValue", "Confirmation", "Device", "NewDevice", "NewReading",
-    "Page", "Reading", "Sealed", "Store", "Token", "Wanted", "Write", "duplicate", "named",
-    "replacement", "replaces",
+    "RESTORED_AT",
+    "Advance",
+    "Candidate",
+    "ConfigValue",
+    "Confirmation",
+    "Device",
+    "NewDevice",
+    "NewReading",
+    "Page",
+    "Reading",
+    "Sealed",
+    "Store",
+    "Token",
+    "Wanted",
+    "Write",
+    "duplicate",
+    "named",
+    "replacement",
+    "replaces",
 ]  # fmt: skip
 
+RESTORED_AT = "restored_at"  # a value of the hub itself: seconds since 1970, in decimals
 _REPLACEMENT = "~new"  # no id has a tilde
 
 
@@ -259,11 +276,17 @@ class Store(Named, Protocol):
     ) -> None:
         """Set a value of the hub itself; with an action it is in the audit log."""
 
+    def put_first(self, key: str, value: bytes) -> bytes:
+        """Set a value of the hub itself if there is none; return the one that stands."""
+
     def copy_to(self, path: Path) -> None:
         """Copy all that is committed to a new SQLite file, while others go on to write."""
 
     def claim(self) -> None:
-        """Say that this process is a running hub, for as long as it is connected."""
+        """Say that this process is a running hub, for as long as it is connected.
+
+        Raises StoreReplaced if a backup was put in the store's place since it was opened.
+        """
 
     def check(self) -> str:
         """Read all pages and indexes; return "sound", or raise StoreError. Takes its time."""

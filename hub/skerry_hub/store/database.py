@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from skerry_hub.errors import NotInitialised, StoreError
+from skerry_hub.errors import NotInitialised, StoreDamaged, StoreError
 from skerry_hub.files import write_private
 from skerry_hub.store.migrations import migrate
 
@@ -26,16 +26,18 @@ _REMEDIES = {
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup",
     sqlite3.SQLITE_NOTADB: "it is no database: restore it from a backup",
 }
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
 
 
 @contextmanager
 def edge(path: Path) -> Iterator[None]:
-    """Turn sqlite3's errors into StoreError, with a remedy."""
+    """Turn sqlite3's errors into StoreError, with a remedy, those of damage into StoreDamaged."""
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        raise StoreError(f"database {path}: {_REMEDIES.get(code, error)}") from error
+        kind = StoreDamaged if code in _DAMAGED else StoreError
+        raise kind(f"database {path}: {_REMEDIES.get(code, error)}") from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -60,6 +62,12 @@ def _journal(db: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
             time.sleep(0.02)
+
+
+def remove(path: Path) -> None:
+    """Remove a database that nobody has opened, if there is one."""
+    for end in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def moved_to(db: sqlite3.Connection) -> str | None:

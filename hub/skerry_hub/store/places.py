@@ -3,11 +3,15 @@
 Whatever opens a store, opens it here.
 """
 
-from pathlib import Path
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from skerry_hub.config import Config
 from skerry_hub.errors import ConfigError
 from skerry_hub.store import Store
+
+if TYPE_CHECKING:
+    from skerry_hub.store.replacing import Held
 
 
 def open_store(config: Config) -> Store:
@@ -35,12 +39,20 @@ def create(config: Config, values: dict[str, bytes]) -> None:
     server.create(config.server, values)
 
 
-def replace(conninfo: str, path: Path) -> None:
-    """Put all of a SQLite file in the place of what is in a PostgreSQL; raise StoreError."""
-    check_conninfo(conninfo)
+def held(config: Config) -> "AbstractContextManager[Held]":
+    """Hold the hub's place, to put a backup there; it raises StoreError, also if a hub runs.
+
+    Of a SQLite file the caller has to know that no hub runs.
+    """
+    if config.server is None:
+        from skerry_hub.store import database, replacing
+
+        database.refuse_moved(config.database)
+        return replacing.held(config.database)
+    check_conninfo(config.server)
     from skerry_hub.store import postgres
 
-    postgres.replace(conninfo, path)
+    return postgres.held(config.server)
 
 
 def shown(config: Config) -> str:

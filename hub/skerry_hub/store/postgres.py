@@ -17,6 +17,7 @@ from psycopg import errors
 from skerry_hub.errors import StoreError
 from skerry_hub.store import Candidate, NewReading, Reading, Write, copying
 from skerry_hub.store.database import opened as opened_file
+from skerry_hub.store.database import remove
 from skerry_hub.store.lifecycle import Lifecycle
 from skerry_hub.store.operated import Ledger, Seals
 from skerry_hub.store.pages import Pages
@@ -218,6 +219,8 @@ class PostgresStore(Lifecycle, Values, Tokens, Pages):
     def copy_to(self, path: Path) -> None:
         with self._snapshot():
             self._db.execute(_TAKE_YOUR_TIME)
+            # Before anything is seen: what TRUNCATE emptied is empty in older snapshots too.
+            self._db.execute(f"LOCK TABLE {', '.join(copying.TABLES)} IN ACCESS SHARE MODE")
             copying.to_sqlite(self._db.opened, path)
 
     def count(self, table: str) -> int:
@@ -238,26 +241,50 @@ class PostgresStore(Lifecycle, Values, Tokens, Pages):
         self._db.close()
 
 
-def replace(conninfo: str, path: Path) -> None:
-    """Put all of a SQLite file in the place of what is there; raise StoreError if a hub runs."""
+@contextmanager
+def held(conninfo: str) -> Iterator["HeldTables"]:
+    """Hold the place of all tables, in one transaction; raise StoreError if a hub runs."""
     session = Session(conninfo)
     try:
-        make = version_of(session) == 0
-        if not make:
+        if version_of(session):
             opened(conninfo).close()
-        with edge(session.place), session.transaction() as db, closing(opened_file(path)) as copy:
+        with edge(session.place), session.transaction():
             claim_alone(session)
-            copying.to_postgres(copy, db, make)
+            now = PostgresStore.on(session) if version_of(session) else None
+            if now is not None:
+                now.check()
+            yield HeldTables(session, now)
     finally:
         session.close()
 
 
+class HeldTables:
+    """See `replacing.Held`."""
+
+    def __init__(self, session: Session, now: PostgresStore | None) -> None:
+        self._session = session
+        self.now = now
+
+    def replace(self, copy: Path, before: Path) -> None:
+        """See `replacing.Held`: what was there stays as it was until the transaction ends."""
+        part = before.with_name(before.name + ".part")
+        remove(part)
+        if self.now is not None:
+            copying.to_sqlite(self._session.opened, part)
+        with closing(opened_file(copy)) as source:
+            copying.to_postgres(source, self._session.opened, self.now is None)
+        if self.now is not None:
+            remove(before)
+            part.rename(before)
+
+
 def claim_alone(session: Session) -> None:
-    """Keep hubs away until the transaction ends, whenever; raise StoreError if one runs."""
+    """Keep hubs and writers away until the transaction ends; raise StoreError if a hub runs."""
     session.execute(_TAKE_YOUR_TIME)
     ((free,),) = session.execute("SELECT pg_try_advisory_xact_lock(?)", (HUB,)).fetchall()
     if not free:
         raise StoreError(f"database {session.place}: a hub runs on it: end all of them first")
+    session.execute("SELECT pg_advisory_xact_lock(?)", (WRITING,))
 
 
 def _again(once: Callable[[], T]) -> T:

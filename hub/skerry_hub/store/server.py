@@ -14,7 +14,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 
-from skerry_hub.errors import NotInitialised, StoreError
+from skerry_hub.errors import NotInitialised, StoreError, StoreReplaced
+from skerry_hub.store import RESTORED_AT
 
 SCHEMA_VERSION = 1
 MIGRATIONS = Path(__file__).parent / "migrations" / "postgres"
@@ -22,6 +23,7 @@ ARRIVING = "arriving"  # a value of the hub itself, while it is moved here: the 
 _RETRY_S = 1.0  # at least, between two attempts to connect: callers are not held up by each
 _SETTINGS = {
     "client_encoding": "utf8",  # a database of another encoding gives bytes otherwise
+    "statement_timeout": "0",  # a backup takes its time, whatever the user's default is
     "lock_timeout": "5s",  # for another process's transaction
     "idle_in_transaction_session_timeout": "30s",  # what hangs holds nobody up for longer
     "default_transaction_isolation": "read committed",  # a second look sees who came first
@@ -120,6 +122,7 @@ class Session:
         self._retry_at = 0.0
         self._why = ""
         self._claimed: int | None = None
+        self.restored: list[Any] = []  # when it last was when this process opened it
         self.connection()
 
     def __repr__(self) -> str:
@@ -153,8 +156,8 @@ class Session:
                 " WHERE current_setting('synchronous_commit') IN ('off', 'local')"
             )
             if self._claimed is not None:
-                new.execute("SELECT pg_advisory_lock_shared(%s)", (self._claimed,))
-        except psycopg.Error:
+                self._hold(new, self._claimed)
+        except (psycopg.Error, StoreReplaced):
             new.close()
             raise
         return new
@@ -219,9 +222,19 @@ class Session:
                     opened.close()
 
     def claim(self, lock: int) -> None:
-        """Hold an advisory lock, shared with others that do, as long as there is a connection."""
+        """Hold an advisory lock, shared with others that do, whenever there is a connection.
+
+        Raises StoreReplaced, now or when it connects anew, if a backup was put in its place.
+        """
+        self._hold(self.connection(), lock)
         self._claimed = lock
-        self.execute("SELECT pg_advisory_lock_shared(?)", (lock,))
+
+    def _hold(self, db: psycopg.Connection, lock: int) -> None:
+        db.execute("SELECT pg_advisory_lock_shared(%s)", (lock,))
+        if restored(db) != self.restored:
+            raise StoreReplaced(
+                f"database {self.place}: a backup was put in its place meanwhile: start again"
+            )
 
     def close(self) -> None:
         """Close the connection."""
@@ -266,6 +279,7 @@ def opened(conninfo: str) -> Session:
             raise NotInitialised(f"no hub in database {session.place}: run skerry init")
         if version > SCHEMA_VERSION:
             raise StoreError(f"database {session.place}: made by a newer skerry: upgrade this one")
+        session.restored = restored(session)
         arriving = session.execute("SELECT 1 FROM meta WHERE key = ?", (ARRIVING,)).fetchall()
         if arriving:
             raise StoreError(
@@ -276,6 +290,11 @@ def opened(conninfo: str) -> Session:
         session.close()
         raise
     return session
+
+
+def restored(db: Session | psycopg.Connection) -> list[Any]:
+    """Return when a backup was put in its place last, as rows."""
+    return db.execute(f"SELECT value FROM meta WHERE key = '{RESTORED_AT}'").fetchall()  # noqa: S608 - ours
 
 
 def _migrated(session: Session) -> int:

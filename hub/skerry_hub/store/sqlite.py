@@ -5,13 +5,15 @@ Every write is one BEGIN IMMEDIATE transaction, synced to the disk before it ret
 
 # ruff: noqa: D102 - what the methods do is said once, in `Store`.
 
+import os
 import sqlite3
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from skerry_hub.errors import StoreError
+from skerry_hub.errors import StoreDamaged, StoreError, StoreReplaced
 from skerry_hub.store import Advance, Candidate, NewReading, Reading, Write
 from skerry_hub.store.database import BUSY_S, edge, opened
 from skerry_hub.store.lifecycle import Lifecycle
@@ -71,6 +73,7 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
     def __init__(self, path: Path) -> None:
         """Open the database; raise NotInitialised or StoreError."""
         self._path = path
+        self._file = _identity(path)  # before it is opened: never that of a later one
         self._db = opened(path)
         self._moves = Moves(self._db)
         self._ledger = Ledger(self._db)
@@ -86,11 +89,19 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         with self._edge():
             return self._db.execute(sql, values).fetchall()
 
+    def _in_place(self) -> None:
+        """Raise StoreReplaced if what is open is no more what is at its path."""
+        if _identity(self._path) not in (self._file, None):
+            raise StoreReplaced(
+                f"database {self._path}: a backup was put in its place meanwhile: start again"
+            )
+
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         with self._edge():
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._in_place()
                 yield self._db
                 self._db.execute("COMMIT")
             finally:
@@ -105,6 +116,23 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
                 yield
             finally:
                 self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else writes meanwhile, and nothing is in the journal; raise StoreError."""
+        journal = self._path.with_name(self._path.name + "-wal")
+        end = time.monotonic() + BUSY_S
+        while True:
+            self.scrub()
+            with self._writing():
+                if not journal.exists() or journal.stat().st_size == 0:
+                    yield
+                    return
+            if time.monotonic() > end:
+                raise StoreError(
+                    f"database {self._path}: another process reads it: end that one or try again"
+                )
+            time.sleep(0.1)
 
     # One process writes at a time, and so nothing has to be locked beside that.
 
@@ -145,6 +173,7 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         return done
 
     def changes(self) -> int:
+        self._in_place()
         return int(self._read("PRAGMA data_version")[0][0])
 
     def add_reading(
@@ -176,15 +205,17 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         with self._edge(), closing(sqlite3.connect(path)) as copy:
             self._db.backup(copy)
 
-    def claim(self) -> None: ...  # its control socket says so
+    def claim(self) -> None:
+        self._in_place()  # beside that, its control socket says so
 
     def check(self) -> str:
         found = self._read("PRAGMA integrity_check(1)")[0][0]
         if found != "ok":
-            raise StoreError(f"database {self._path}: it is damaged: restore it from a backup")
+            raise StoreDamaged(f"database {self._path}: it is damaged: restore it from a backup")
         return "sound"
 
     def scrub(self) -> bool:
+        self._in_place()
         with self._edge():
             self._db.execute("PRAGMA busy_timeout = 0")  # it can as well be done the next time
             busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -195,3 +226,12 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         with suppress(StoreError):
             self.scrub()
         self._db.close()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file apart from all others, None if there is none at the path."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino

@@ -72,6 +72,13 @@ class Values(Portable):
             if action:
                 self._ledger.note(action, "", detail)
 
+    def put_first(self, key: str, value: bytes) -> bytes:
+        with self._writing():
+            found = self.get(key)
+            if found is None:
+                self._put(key, value)
+        return value if found is None else found
+
     def _put(self, key: str, value: bytes | None) -> None:
         self._db.execute("DELETE FROM meta WHERE key = ?", (key,))
         if value is not None:
