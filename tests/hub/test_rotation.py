@@ -17,7 +17,7 @@ from test_cli import ENV, Hub
 from skerry.chain import Chain
 from skerry_hub import audit, device_config, enrolment, rotation
 from skerry_hub.config import Config
-from skerry_hub.errors import StaleKey, VaultError
+from skerry_hub.errors import StaleKey, StoreError, VaultError
 from skerry_hub.keysource import KeySource
 from skerry_hub.store.places import open_store
 from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek
@@ -167,6 +167,24 @@ def test_what_is_sealed_under_a_key_that_is_no_more_is_not_stored(config):
         assert not late.lacks_keys()
         enrolled(late, "new")
         assert hub.store.keys("door").chain == chain
+
+
+def test_of_two_rotations_at_once_one_goes_on(config):
+    """From two machines, where no lock of a folder keeps them apart: no key is erased."""
+    with enrolment.opened(config) as one, enrolment.opened(config) as other:
+        kek = config.kek.read()
+        rotation._begin(one, kek, b"1" * 32)
+        with pytest.raises(StoreError, match="another skerry rotate-key is under way"):
+            rotation._begin(other, kek, b"2" * 32)
+        one.load_keys(kek)
+        rotation._reseal(one)
+        with pytest.raises(StoreError, match="another skerry rotate-key is under way"):
+            rotation._begin(other, kek, b"2" * 32)
+        rotation._finish(one, b"1" * 32)
+        with pytest.raises(StoreError, match="ended by another one"):
+            rotation._finish(other, kek)
+        assert one.store.get("row_key") is not None
+        one.vault.open(b"chain", b"door", one.store.keys("door").chain)
 
 
 def test_another_source_takes_over_in_two_steps(config, tmp_path):

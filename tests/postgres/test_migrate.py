@@ -20,7 +20,7 @@ from skerry_hub import audit, device_config, enrolment, migrating, restoring
 from skerry_hub.backup import backup
 from skerry_hub.config import Config
 from skerry_hub.errors import AuditError, HubError, StoreError
-from skerry_hub.store import copying, places
+from skerry_hub.store import copying, database, places
 from skerry_hub.store.postgres import PostgresStore
 
 
@@ -152,7 +152,11 @@ def test_cut_off_anywhere_it_lives_at_one_place_at_most(config, devices, tmp_pat
     assert 10 < len(seen) < 100
 
 
-def test_what_is_in_the_way_is_refused_and_nothing_moves(config, devices, tmp_path):
+def _cut(*_):
+    raise KeyboardInterrupt
+
+
+def test_what_is_in_the_way_is_refused_and_nothing_moves(config, devices, tmp_path, monkeypatch):
     other = Place(tmp_path)
     with pytest.raises(StoreError, match="holds a hub: name an empty database"):
         migrating.migrate(config, other.conninfo)
@@ -162,6 +166,17 @@ def test_what_is_in_the_way_is_refused_and_nothing_moves(config, devices, tmp_pa
         migrating.migrate(config, cluster().url("none"))
     with pytest.raises(HubError, match="no hub in"):
         migrating.migrate(replace(config, data=tmp_path), cluster().new())
+    cut = cluster().new()  # the move of another hub, before its last step
+    mine = Config.of(data=str(tmp_path / "mine"), environ={})
+    enrolment.init(mine)
+    with monkeypatch.context() as patched:
+        patched.setattr(database, "mark_moved", _cut)
+        with pytest.raises(KeyboardInterrupt):
+            migrating.migrate(mine, cut)
+    with pytest.raises(StoreError, match="holds a hub: name an empty database"):
+        migrating.migrate(config, cut)
+    migrating.migrate(mine, cut)
+    assert lives(at(mine, cut))
     assert lives(config)
     with closing(sqlite3.connect(config.database)) as db:
         db.execute("DROP TRIGGER audit_stays")
