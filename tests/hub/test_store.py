@@ -81,6 +81,23 @@ def test_two_devices_may_share_a_pseudonym(store):
     assert [each.name for each in found_by(store, PID)] == ["lamp", "door"]
 
 
+def test_many_are_enrolled_together_or_none(store, place):
+    def new(name):
+        pid = b"pid of " + name.encode()
+        return NewDevice(name, "", 0, 0, 0, pid, b"chain", "f00d", 1.0), ERAS
+
+    with closing(place.open()) as other:
+        assert other.candidates([b"pid of b"]) == {b"pid of b": []}  # it has its index by now
+        store.enroll_all([new("a"), new("b"), new("c")])
+        with pytest.raises(DuplicateDevice):
+            store.enroll_all([new("d"), new("b"), new("e")])
+        assert [each.name for each in store.devices()] == ["a", "b", "c"]
+        for each in (store, other):
+            assert [found.name for found in found_by(each, b"pid of b")] == ["b"]
+            assert found_by(each, b"pid of d") == []
+            assert len(found_by(each, b"era-03")) == 3
+
+
 def test_advance_keeps_the_pending_epoch_and_the_expected_one(store, place):
     enroll(store)
     (candidate,) = found_by(store, PID)

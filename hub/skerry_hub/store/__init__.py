@@ -118,6 +118,11 @@ class Store(Named, Protocol):
         Raises DuplicateDevice if another one has its id or its key.
         """
 
+    def enroll_all(
+        self, devices: Iterable[tuple[NewDevice, Iterable[tuple[bytes, int]]]]
+    ) -> list[int]:
+        """Do what `enroll` does for each, in one transaction: all of them or none."""
+
     def keys(self, name: str) -> Candidate | None:
         """Return what is stored of a device's keys, whatever its state; `pid_era` is its era."""
 

@@ -33,22 +33,31 @@ class Lifecycle(Portable):
     """Part of a `Store`: see there for what the methods do."""
 
     def enroll(self, device: NewDevice, coming: Iterable[tuple[bytes, int]]) -> int:
-        with self._writing() as db:
-            holder = self.device(device.name)
-            if holder is not None:
-                raise duplicate(holder)
-            if device.key_check and self.of_key(device.key_check):
-                raise DuplicateDevice("another device has this very key: every one needs its own")
-            self._seals.check([device.chain])
-            row = (device.name, device.label, device.state, device.suite, device.era, device.step,
-                   device.pid, device.chain, device.fingerprint, device.enrolled_at, device.chip,
-                   device.board, device.tags, device.key_check)  # fmt: skip
-            number = int(db.execute(_ENROL, row).fetchall()[0][0])
-            db.executemany(ADD_COMING, [(pid, number, era) for pid, era in coming])
-            self._found_by([device.pid], number)
-            said = {"fingerprint": device.fingerprint, "state": device.state}
-            self._ledger.note("enrol", device.name, said)
+        return self.enroll_all([(device, coming)])[0]
+
+    def enroll_all(
+        self, devices: Iterable[tuple[NewDevice, Iterable[tuple[bytes, int]]]]
+    ) -> list[int]:
+        with self._writing():
+            found = [(each.pid, self._enroll(each, coming)) for each, coming in devices]
+            self._found_by(found)
         self._committed()
+        return [number for _, number in found]
+
+    def _enroll(self, device: NewDevice, coming: Iterable[tuple[bytes, int]]) -> int:
+        holder = self.device(device.name)
+        if holder is not None:
+            raise duplicate(holder)
+        if device.key_check and self.of_key(device.key_check):
+            raise DuplicateDevice("another device has this very key: every one needs its own")
+        self._seals.check([device.chain])
+        row = (device.name, device.label, device.state, device.suite, device.era, device.step,
+               device.pid, device.chain, device.fingerprint, device.enrolled_at, device.chip,
+               device.board, device.tags, device.key_check)  # fmt: skip
+        number = int(self._db.execute(_ENROL, row).fetchall()[0][0])
+        self._db.executemany(ADD_COMING, [(pid, number, era) for pid, era in coming])
+        said = {"fingerprint": device.fingerprint, "state": device.state}
+        self._ledger.note("enrol", device.name, said)
         return number
 
     def keys(self, name: str) -> Candidate | None:
@@ -175,7 +184,7 @@ class Lifecycle(Portable):
     def _is_found(self, device: int) -> None:
         """Let a device be found by the pseudonyms of its row."""
         (pids,) = self._read("SELECT pid, pending_pid FROM device WHERE id = ?", device)
-        self._found_by([pid for pid in pids if pid is not None], device)
+        self._found_by([(pid, device) for pid in pids if pid is not None])
 
     def set_tags(self, name: str, tags: str) -> None:
         with self._writing() as db:

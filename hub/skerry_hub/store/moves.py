@@ -80,10 +80,10 @@ class Moves:
         self._announced = self.pseudonyms.announce(moved) if self._old or moved else None
         return done
 
-    def found_by(self, pids: Sequence[bytes], device: int) -> None:
-        """Let a device be found by the pseudonyms of its row; `committed` has to follow."""
-        self._old, self._new = [], [(pid, device) for pid in pids]
-        self._announced = self.pseudonyms.announce([device])
+    def found_by(self, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Let devices be found by pseudonyms of their rows; `committed` has to follow."""
+        self._old, self._new = [], list(rows)
+        self._announced = self.pseudonyms.announce(sorted({device for _, device in rows}))
 
     def committed(self) -> None:
         """Do to the pseudonyms in memory what was done to those in the database."""

@@ -53,8 +53,11 @@ class Portable(ABC):
         """Keep `write` of any process from sealed values until the transaction ends."""
 
     @abstractmethod
-    def _found_by(self, pids: Sequence[bytes], device: int) -> None:
-        """Let a device be found by the pseudonyms of its row; `_committed` has to follow."""
+    def _found_by(self, rows: Sequence[tuple[bytes, int]]) -> None:
+        """Let devices be found by pseudonyms of their rows; `_committed` has to follow.
+
+        Once in a transaction.
+        """
 
     @abstractmethod
     def _committed(self) -> None:

@@ -140,8 +140,8 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
 
     def _lock_keys(self) -> None: ...
 
-    def _found_by(self, pids: Sequence[bytes], device: int) -> None:
-        self._moves.found_by(pids, device)
+    def _found_by(self, rows: Sequence[tuple[bytes, int]]) -> None:
+        self._moves.found_by(rows)
 
     def _committed(self) -> None:
         self._moves.committed()
