@@ -50,7 +50,7 @@ class Finding:
 
 
 def explain(store: Store, name: str, seen: Mapping[str, Any] | None) -> list[Finding]:
-    """Return what is known; `seen` is what `app.Running.seen` says, None if no hub runs.
+    """Return what is known; `seen` is what `Running.seen` says, None if no hub runs.
 
     Raises UnknownDevice or StoreError.
     """

@@ -6,7 +6,6 @@ GET /metrics   Prometheus' text format; no device's name and no secret is in it
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,15 +14,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from skerry_hub.endpoints import Endpoint, show
 from skerry_hub.errors import HubError, StoreError
-
-if TYPE_CHECKING:
-    from skerry_hub.app import Running
+from skerry_hub.running import Running
 
 
 class _Collector:
     """Reads the hub's own counters when somebody asks."""
 
-    def __init__(self, running: "Running") -> None:
+    def __init__(self, running: Running) -> None:
         self._running = running
 
     def collect(self) -> Iterator[Metric]:
@@ -87,10 +84,10 @@ async def _metrics(request: web.Request) -> web.Response:
     )
 
 
-_RUNNING: "web.AppKey[Running]" = web.AppKey("running")
+_RUNNING: web.AppKey[Running] = web.AppKey("running")
 
 
-async def serve(endpoint: Endpoint, running: "Running") -> web.AppRunner:
+async def serve(endpoint: Endpoint, running: Running) -> web.AppRunner:
     """Serve until the runner's `cleanup`; raise HubError if the address cannot be had."""
     app = web.Application()
     app[_RUNNING] = running

@@ -9,9 +9,10 @@ import pytest
 from desk import enrolled, made
 from stores import postgres_only, sqlite_only
 
-from skerry_hub import app, audit, enrolment, restoring
+from skerry_hub import audit, enrolment, restoring
 from skerry_hub.backup import backup
 from skerry_hub.errors import HubError, StoreError, StoreReplaced
+from skerry_hub.running import Running
 from skerry_hub.store.database import opened_anyway
 from skerry_hub.store.places import open_store
 
@@ -126,7 +127,7 @@ def test_a_hub_ends_when_a_backup_takes_its_stores_place(config, file):
 
     async def run():
         with enrolment.opened(config) as hub:
-            async with app.Running(hub, [("127.0.0.1", 0)]) as running:
+            async with Running(hub, [("127.0.0.1", 0)]) as running:
                 hub.store.claim()
                 if config.server is not None:  # otherwise the restore is refused
                     hub.store._db.opened.close()

@@ -9,7 +9,7 @@ import pytest
 from desk import DeskHub, enrolled, made
 
 from skerry import coap
-from skerry_hub import app, enrolment
+from skerry_hub import enrolment, running
 from skerry_hub.errors import HubError
 from skerry_hub.handshakes import Handshakes
 from skerry_hub.sessions import Sessions
@@ -126,11 +126,11 @@ def no_urandom(length):
 def test_no_generator_no_hub(config, monkeypatch):
     """It does not start, and opens no socket."""
     opened = []
-    monkeypatch.setattr(app, "Sockets", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr(running, "Sockets", lambda *arguments: opened.append(arguments))
     with enrolment.opened(config) as hub:
         monkeypatch.setattr(os, "urandom", no_urandom)
         with pytest.raises(NotImplementedError):
-            app.Running(hub, [("127.0.0.1", 0)])
+            running.Running(hub, [("127.0.0.1", 0)])
     assert opened == []
 
 

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -16,6 +16,7 @@ from skerry_hub.control import Handler
 from skerry_hub.endpoints import is_loopback, show
 from skerry_hub.enrolment import Hub
 from skerry_hub.errors import ConfigError, HubError, StoreError
+from skerry_hub.running import Running
 from skerry_hub.store import Token
 from skerry_hub.store.ledger import acting_as
 from skerry_hub.web import openapi, problems
@@ -26,9 +27,6 @@ from skerry_hub.web.routes import BASE, ROUTES, Route
 from skerry_hub.web.schema import encode
 from skerry_hub.web.service import Call, Service
 from skerry_hub.web.worker import Worker
-
-if TYPE_CHECKING:
-    from skerry_hub.app import Running
 
 _STATIC = Path(__file__).with_name("static")
 _MAX_BODY = 64 * 1024  # bytes
@@ -53,7 +51,7 @@ class Server:
     """Serves from `start` to `stop`; `url` is where."""
 
     def __init__(
-        self, running: "Running", hub: Hub, config: Config, orders: dict[str, Handler]
+        self, running: Running, hub: Hub, config: Config, orders: dict[str, Handler]
     ) -> None:
         """Raise ConfigError if the settings do not allow it: see `_tls`."""
         assert config.web is not None  # noqa: S101 - for the type checker

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from skerry_hub.config import Config
 from skerry_hub.control import Handler
+from skerry_hub.running import Running
 from skerry_hub.store import Token
 from skerry_hub.web.auth import Auth
 from skerry_hub.web.rates import Rates
 from skerry_hub.web.worker import Worker
-
-if TYPE_CHECKING:
-    from skerry_hub.app import Running
 
 _WENT_WELL = {"answered", "answered again", "recovered", "requests", "confirmed", "duplicates"}
 
@@ -23,7 +21,7 @@ _WENT_WELL = {"answered", "answered again", "recovered", "requests", "confirmed"
 class Service:
     """The parts; `orders` are what the control socket does too, by name."""
 
-    running: "Running"
+    running: Running
     config: Config
     orders: Mapping[str, Handler]
     worker: Worker
