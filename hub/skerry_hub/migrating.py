@@ -43,13 +43,13 @@ def migrate(config: Config, to: str) -> Migrated:
     Raises ConfigError, NotInitialised, StoreError, AuditError, or HubError if a hub runs.
     """
     places.check_conninfo(to)
-    if alive(config.control):
-        raise HubError(f"a hub runs on {config.data}: end it first")
     if not config.database.exists():
         raise NotInitialised(f"no hub in {config.data}: for a new one, run skerry init")
     session = server.Session(to)
     try:
         with locked(config.data), database.edge(config.database), server.edge(session.place):
+            if alive(config.control):  # none starts meanwhile: it waits for the folder
+                raise HubError(f"a hub runs on {config.data}: end it first")
             with closing(database.opened_anyway(config.database)) as source:
                 source.execute("BEGIN IMMEDIATE")  # and nobody else writes meanwhile
                 number = _left(source) or _copy(source, session)

@@ -76,7 +76,7 @@ def restore(config: Config, file: Path, revocations: Path | None = None) -> Repo
         with places.held(config) as held:
             report = _compared(config, copy, held.now, _listed(revocations))
             _merge(copy, held.now, report, file)
-            copy.close()
+            copy.close_alone()
             before = config.database.with_name(config.database.name + ".before")
             held.replace(_part(config), before)
     report.restored = True

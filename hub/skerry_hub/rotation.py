@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skerry_hub.enrolment import Hub
-from skerry_hub.errors import VaultError
+from skerry_hub.errors import StoreError, VaultError
 from skerry_hub.files import destroy, locked, synced
 from skerry_hub.keysource import KeySource
 from skerry_hub.store import Sealed, replaces
-from skerry_hub.vault import create_kek, opens, wrap_as
+from skerry_hub.vault import create_kek, opens, read_kek, wrap_as
 
 _BATCH = 1000  # values in one transaction: some 20 ms in which nobody else writes
 
@@ -50,7 +50,10 @@ def rotate(hub: Hub, to: KeySource | None = None, tell: Callable[[], None] = nob
     Raises VaultError or StoreError; nothing is lost then.
     """
     with locked(hub.bundles.parent):
-        kek, turned = hub.kek.read(), hub.store.get("turned_row_key")
+        hub.store.claim()  # a restore would take the new keys away
+        row_key, turned = hub.store.get("row_key"), hub.store.get("turned_row_key")
+        kek = hub.kek.read()
+        hub.load_keys(kek)  # the one before it, if it was waited for, has changed them
         if turned is not None and opens(kek, hub.id, turned):
             done = _reseal(hub)
             _finish(hub, kek)
@@ -59,7 +62,7 @@ def rotate(hub: Hub, to: KeySource | None = None, tell: Callable[[], None] = nob
             destroy(_files(hub.kek.path)[0])  # a rotation before was cut off at its very end
         new = to or _beside(hub.kek, make=turned is None)
         if turned is None:
-            _begin(hub, kek, new.read())
+            _begin(hub, row_key, kek, new.read())
         elif not opens(new.read(), hub.id, turned):
             raise VaultError(f"a rotation to another key than {new} began: go on with that one")
         hub.load_keys(kek)
@@ -67,7 +70,7 @@ def rotate(hub: Hub, to: KeySource | None = None, tell: Callable[[], None] = nob
         resealed = _reseal(hub)
         if to is not None:
             return Rotated(resealed, False, str(to))
-        _place(hub.kek)
+        _place(hub)
         _finish(hub, hub.kek.read())
     return Rotated(resealed, True, str(hub.kek))
 
@@ -87,26 +90,29 @@ def _beside(kek: KeySource, make: bool) -> KeySource:
     return KeySource("file", str(new))
 
 
-def _begin(hub: Hub, kek: bytes, new: bytes) -> None:
+def _begin(hub: Hub, row_key: bytes | None, kek: bytes, new: bytes) -> None:
+    """Make the next row key; `row_key` is the one before it, which the vault has."""
     if new == kek:
         raise VaultError("the new key-encryption key is the old one: name another one")
     following = hub.vault.following_row_key(kek)
     turned = wrap_as(kek, new, hub.id, following)
+    seen = {"row_key": row_key, "next_row_key": None, "turned_row_key": None}
     said = {"next_row_key": following, "turned_row_key": turned}
-    hub.store.change_keys(said, "rotation begins")
+    hub.store.change_keys(seen, said, "rotation begins")
 
 
 def _reseal(hub: Hub) -> int:
     """Seal all values anew, until there is none under the old row key; return how many it were."""
     done, store = 0, hub.store
-    following = store.get("next_row_key")
+    row_key, following = store.get("row_key"), store.get("next_row_key")
     while following is not None:
         while found := store.sealed_before(following[0], _BATCH):
             store.reseal([(each, _anew(hub, each)) for each in found])
             done += len(found)
         check_key = hub.vault.resealed_check_key(store.get("check_key") or b"")
+        seen = {"row_key": row_key, "next_row_key": following}
         said = {"row_key": following, "next_row_key": None, "check_key": check_key}
-        if store.change_keys(said, "all is sealed anew"):
+        if store.change_keys(seen, said, "all is sealed anew"):
             return done
     return done
 
@@ -121,11 +127,14 @@ def _anew(hub: Hub, sealed: Sealed) -> bytes:
     return hub.vault.seal(purpose, name, hub.vault.open(purpose, name, sealed.value))
 
 
-def _place(kek: KeySource) -> None:
+def _place(hub: Hub) -> None:
     """Put the new KEK where the old one is; the latter stays beside it until `_finish`."""
-    path = Path(kek.said)
+    path = Path(hub.kek.said)
     old, new = _files(path)
     if new.exists():
+        turned = hub.store.get("turned_row_key")
+        if turned is None or not opens(read_kek(new), hub.id, turned):
+            raise VaultError(f"{new} is not the key of the rotation under way: see skerry audit")
         old.unlink(missing_ok=True)  # another name of what is at `path`
         os.link(path, old)
         new.rename(path)
@@ -134,7 +143,10 @@ def _place(kek: KeySource) -> None:
 
 def _finish(hub: Hub, kek: bytes) -> None:
     turned = hub.store.get("turned_row_key")
-    hub.store.change_keys({"row_key": turned, "turned_row_key": None}, "rotation ends")
+    if turned is None:
+        raise StoreError("this rotation was ended by another one: see skerry audit")
+    seen = {"turned_row_key": turned, "next_row_key": None}
+    hub.store.change_keys(seen, {"row_key": turned, "turned_row_key": None}, "rotation ends")
     hub.load_keys(kek)
     if hub.kek.path is not None:
         destroy(_files(hub.kek.path)[0])

@@ -1,9 +1,15 @@
 """A restore while others work on the same store: nobody's work is lost unnoticed."""
 
 import asyncio
+import os
+import resource
+import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from desk import enrolled, made
@@ -11,10 +17,11 @@ from stores import postgres_only, sqlite_only
 
 from skerry_hub import audit, enrolment, restoring
 from skerry_hub.backup import backup
-from skerry_hub.errors import HubError, StoreError, StoreReplaced
+from skerry_hub.errors import HubError, StoreDamaged, StoreError, StoreReplaced
 from skerry_hub.running import Running
-from skerry_hub.store.database import opened_anyway
+from skerry_hub.store.database import edge, opened_anyway
 from skerry_hub.store.places import open_store
+from skerry_hub.store.sqlite import SqliteStore
 
 
 @pytest.fixture
@@ -177,6 +184,105 @@ def test_a_database_that_others_hold_is_not_a_damaged_one(config, file, monkeypa
             with pytest.raises(StoreError, match="another process reads it"):
                 restoring.restore(config, file)
     assert states(config) == {"lamp": "revoked", "door": "quarantined"}
+
+
+@sqlite_only
+def test_an_error_of_the_disk_is_no_damage(tmp_path):
+    """SQLite says IOERR, too, when the disk is full for a moment."""
+    for code, kind in ((sqlite3.SQLITE_IOERR, StoreError), (sqlite3.SQLITE_CORRUPT, StoreDamaged)):
+        error = sqlite3.OperationalError()
+        error.sqlite_errorcode = code
+        with pytest.raises(StoreError) as raised, edge(tmp_path):
+            raise error
+        assert raised.type is kind
+
+
+@sqlite_only
+def test_a_disk_that_is_full_in_between_leaves_what_was_there(config, file, compared):
+    """What is merged is in the copy's journal, and has to come into the copy before it counts."""
+    with enrolment.opened(config) as hub:
+        for number in range(40):
+            enrolled(hub, f"d-{number}")
+        backup(hub.store, file.with_name("second.db"))
+        for number in range(40):
+            hub.store.quarantine(f"d-{number}", "lost" * 200)
+    before = states(config)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    close_alone = SqliteStore.close_alone
+
+    def full(store):
+        part = config.data / "restore.part"
+        assert (config.data / "restore.part-wal").stat().st_size > part.stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (part.stat().st_size, limits[1]))
+        close_alone(store)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SqliteStore, "close_alone", full)
+        try:
+            with pytest.raises(StoreError, match="full"):
+                restoring.restore(config, file.with_name("second.db"))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, ignored)
+    assert states(config) == before
+    assert list(config.data.glob("*.part*")) == list(config.data.glob("*.before*")) == []
+    restoring.restore(config, file.with_name("second.db"))
+    assert states(config) == before
+
+
+@sqlite_only
+@pytest.mark.parametrize("place", ["link", "rename"])
+def test_who_opens_it_between_two_renames_waits(config, file, monkeypatch, place):
+    """Or it would have the former file with the journal of the new one."""
+    command = [sys.executable, "-m", "skerry_hub", "--data", str(config.data),
+               "quarantine", "door", "--reason", "stolen"]  # fmt: skip
+    started = []
+
+    def in_between(real):
+        def call(*arguments):
+            if not started and (place == "link" or arguments[0].name == "restore.part"):
+                pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+                started.append(subprocess.Popen(command, **pipes))
+                with pytest.raises(subprocess.TimeoutExpired):
+                    started[0].wait(1.5)
+            return real(*arguments)
+
+        return call
+
+    owner = os if place == "link" else Path
+    monkeypatch.setattr(owner, place, in_between(getattr(owner, place)))
+    assert restoring.restore(config, file).restored
+    assert started[0].wait(10) == 0, started[0].stdout.read()
+    assert states(config) == {"lamp": "active", "door": "quarantined"}
+
+
+@postgres_only
+def test_a_refused_one_leaves_no_copy_of_the_keys(config, file, monkeypatch):
+    monkeypatch.setattr("skerry_hub.store.server._SETTINGS", {"lock_timeout": "300ms"})
+    with closing(open_store(config)) as reader:
+        reader._db.execute("BEGIN")
+        reader._db.in_transaction = True
+        reader._db.execute("SELECT * FROM device")
+        with pytest.raises(StoreError, match="another process holds it"):
+            restoring.restore(config, file)
+        reader._db.in_transaction = False
+    assert list(config.data.glob("*.before*")) == list(config.data.glob("*.part*")) == []
+
+
+@postgres_only
+def test_a_hub_that_starts_meanwhile_says_why_it_cannot(config, file, compared, monkeypatch):
+    monkeypatch.setattr("skerry_hub.store.server._SETTINGS", {"lock_timeout": "300ms"})
+
+    def claim():
+        with (
+            closing(open_store(config)) as store,
+            pytest.raises(StoreError, match="another process holds it"),
+        ):
+            store.claim()
+
+    compared(claim)
+    assert restoring.restore(config, file).restored
 
 
 @postgres_only

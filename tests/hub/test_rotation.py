@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from skerry_hub import audit, device_config, enrolment, rotation
 from skerry_hub.config import Config
 from skerry_hub.errors import StaleKey, StoreError, VaultError
 from skerry_hub.keysource import KeySource
+from skerry_hub.store import replaces
 from skerry_hub.store.places import open_store
 from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek
 
@@ -169,22 +170,88 @@ def test_what_is_sealed_under_a_key_that_is_no_more_is_not_stored(config):
         assert hub.store.keys("door").chain == chain
 
 
-def test_of_two_rotations_at_once_one_goes_on(config):
-    """From two machines, where no lock of a folder keeps them apart: no key is erased."""
+def opens(config):
+    """All that is sealed, whichever process opens it."""
+    with enrolment.opened(config) as hub:
+        for each in hub.store.devices():
+            if each.state != "revoked":
+                name = (replaces(each.name) or each.name).encode()
+                hub.vault.open(b"chain", name, hub.store.keys(each.name).chain)
+        return hub.store.get("next_row_key") is hub.store.get("turned_row_key") is None
+
+
+def test_two_rotations_one_after_the_other_with_the_second_waiting(config):
+    """It had opened the hub before the first one exchanged the keys."""
+    with enrolment.opened(config) as second:
+        with enrolment.opened(config) as first:
+            assert rotation.rotate(first).finished
+        assert rotation.rotate(second).finished
+    assert opens(config)
+
+
+def test_two_at_once_on_the_command_line(tmp_path):
+    hub = Hub(tmp_path / "hub")
+    hub.good("init")
+    for name in ("lamp", "door"):
+        hub.good("enroll", name)
+    for _ in range(3):
+        both = [
+            subprocess.Popen(hub.command("rotate-key"), env=hub.env, stderr=subprocess.PIPE)
+            for _ in range(2)
+        ]
+        assert [each.wait(60) for each in both] == [0, 0], [each.stderr.read() for each in both]
+        for each in both:
+            each.stderr.close()
+        assert opens(Config.of(data=str(tmp_path / "hub"), environ=hub.env))
+
+
+def test_of_two_rotations_on_two_machines_one_goes_on(config, tmp_path, monkeypatch):
+    """Where no lock of a folder keeps them apart: no key is erased or comes back."""
+    new = tmp_path / "new"
+    create_kek(new)
+    to = KeySource("file", str(new))
+    changed = pytest.raises(StoreError, match=r"changed meanwhile.*skerry audit")
     with enrolment.opened(config) as one, enrolment.opened(config) as other:
-        kek = config.kek.read()
-        rotation._begin(one, kek, b"1" * 32)
-        with pytest.raises(StoreError, match="another skerry rotate-key is under way"):
-            rotation._begin(other, kek, b"2" * 32)
-        one.load_keys(kek)
-        rotation._reseal(one)
-        with pytest.raises(StoreError, match="another skerry rotate-key is under way"):
-            rotation._begin(other, kek, b"2" * 32)
-        rotation._finish(one, b"1" * 32)
+        kek, sealed_before = config.kek.read(), one.store.sealed_before
+        row_key = one.store.get("row_key")
+        rotation._begin(one, row_key, kek, new.read_bytes()[:32])
+        with changed:
+            rotation._begin(other, row_key, kek, b"2" * 32)
+        one.store.change_keys({}, {"next_row_key": None, "turned_row_key": None}, "undone")
+
+        def overtaken(*arguments):
+            """Between looking for what is left and ending, another machine does all."""
+            found = sealed_before(*arguments)
+            if not found:
+                monkeypatch.setattr(one.store, "sealed_before", sealed_before)
+                rotation.rotate(other, to)
+                named = replace(other, kek=to)
+                assert rotation.rotate(named).finished
+            return found
+
+        monkeypatch.setattr(one.store, "sealed_before", overtaken)
+        monkeypatch.setattr(rotation, "locked", lambda folder: nullcontext())
+        with changed:
+            rotation.rotate(one, to)
         with pytest.raises(StoreError, match="ended by another one"):
-            rotation._finish(other, kek)
-        assert one.store.get("row_key") is not None
-        one.vault.open(b"chain", b"door", one.store.keys("door").chain)
+            rotation._finish(one, kek)
+        with pytest.raises(VaultError):  # with the old KEK
+            one.load_keys(kek)
+        with changed:
+            rotation._begin(one, row_key, kek, b"3" * 32)
+    assert opens(replace(config, kek=to))
+
+
+def test_a_key_that_is_not_the_one_that_it_began_with_takes_no_place(config, tmp_path):
+    old = config.kek.read()
+    with enrolment.opened(config) as hub:
+        rotation._begin(hub, hub.store.get("row_key"), old, b"1" * 32)
+        create_kek(tmp_path / "data" / "kek.new")
+        with pytest.raises(VaultError, match="go on with that one"):
+            rotation.rotate(hub)
+        with pytest.raises(VaultError, match="see skerry audit"):
+            rotation._place(hub)
+    assert config.kek.read() == old
 
 
 def test_another_source_takes_over_in_two_steps(config, tmp_path):

@@ -198,6 +198,8 @@ def test_it_was_moved_and_no_old_process_or_backup_brings_it_back(config, device
         old.add_reading(1, 1.0, "r", None, b"x")
     with pytest.raises(StoreError, match="moved"):
         old.next_start()
+    with pytest.raises(StoreError, match="moved to"):
+        old.claim()
     old.close()
     with pytest.raises(StoreError, match="moved to"):
         restoring.restore(config, tmp_path / "old.db")

@@ -199,7 +199,7 @@ def test_a_key_that_ends_waits_for_what_is_being_written(place, store):
     for number in range(1, 20):
         new = bytes((number,))
         old = bytes((number - 1,))
-        store.change_keys({"next_row_key": new + b"new"}, "begins")
+        store.change_keys({}, {"next_row_key": new + b"new"}, "begins")
         now = candidate_of(store, 1)
         to = move(now)._replace(chain=old + b"c", pending_key=old + b"k")
 
@@ -208,7 +208,7 @@ def test_a_key_that_ends_waits_for_what_is_being_written(place, store):
                 found = store.sealed_before(new[0], 100)
                 store.reseal([(each, new + each.value[1:]) for each in found])
                 said = {"row_key": new + b"new", "next_row_key": None}
-                if store.change_keys(said, "ends"):
+                if store.change_keys({}, said, "ends"):
                     return
 
         def write(to=to):

@@ -263,9 +263,12 @@ class Store(Named, Protocol):
     def reseal(self, values: Sequence[tuple[Sealed, bytes]]) -> None:
         """Put a new value in the place of each that has not changed meanwhile."""
 
-    def change_keys(self, values: Mapping[str, bytes | None], detail: str) -> bool:
+    def change_keys(
+        self, seen: Mapping[str, bytes | None], values: Mapping[str, bytes | None], detail: str
+    ) -> bool:
         """Set the hub's keys, all or none, and forget those that are None; say so in the log.
 
+        Raises StoreError, and nothing changes, unless those in `seen` are as they were seen.
         `next_row_key` is not forgotten while a value is sealed under another key than `row_key`
         (as set here, if it is): then nothing changes, and it returns False.
         """

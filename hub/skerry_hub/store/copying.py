@@ -91,6 +91,7 @@ def to_sqlite(source: psycopg.Connection, target: Path) -> None:
         db.execute(_LAST_READINGS)
         compare(_counts(source.execute), _counts(db.execute))
         db.execute("COMMIT")
+        database.alone(db)
 
 
 def _counts(execute: Callable[[Any], Iterable[Any]]) -> dict[str, int]:

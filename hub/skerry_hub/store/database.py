@@ -1,6 +1,7 @@
 """SQLite itself: how the hub's database is made and opened, and what to do about its errors."""
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -22,11 +23,11 @@ _REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full: make room and try again",
     sqlite3.SQLITE_READONLY: "it cannot be written: check who owns it and its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check who owns it and its folder",
-    sqlite3.SQLITE_IOERR: "the disk fails: check it, then restore a backup if need be",
+    sqlite3.SQLITE_IOERR: "the disk fails or is full: check it; to restore a backup, move it away",
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore it from a backup",
     sqlite3.SQLITE_NOTADB: "it is no database: restore it from a backup",
 }
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 @contextmanager
@@ -62,6 +63,22 @@ def _journal(db: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                 raise
             time.sleep(0.02)
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others, None if there is none; raise StoreError."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"database {path}: {error.strerror}: check the disk") from None
+    return found.st_dev, found.st_ino
+
+
+def alone(db: sqlite3.Connection) -> None:
+    """Bring all of a database into its one file; raise sqlite3.Error if somebody has it open."""
+    db.execute("PRAGMA journal_mode = DELETE")
 
 
 def remove(path: Path) -> None:

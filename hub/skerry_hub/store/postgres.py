@@ -232,7 +232,8 @@ class PostgresStore(Lifecycle, Values, Tokens, Pages):
         self._ledger.note(action, "", detail)
 
     def claim(self) -> None:
-        self._db.claim(HUB)
+        with self._edge():
+            self._db.claim(HUB)
 
     def scrub(self) -> bool:
         return True  # the server's own work: docs/operating.md says what remains until when
@@ -245,37 +246,51 @@ class PostgresStore(Lifecycle, Values, Tokens, Pages):
 def held(conninfo: str) -> Iterator["HeldTables"]:
     """Hold the place of all tables, in one transaction; raise StoreError if a hub runs."""
     session = Session(conninfo)
+    tables = HeldTables(session)
     try:
         if version_of(session):
             opened(conninfo).close()
         with edge(session.place), session.transaction():
             claim_alone(session)
-            now = PostgresStore.on(session) if version_of(session) else None
-            if now is not None:
-                now.check()
-            yield HeldTables(session, now)
+            if version_of(session):
+                tables.now = PostgresStore.on(session)
+                tables.now.check()
+            yield tables
+        tables.keep()
     finally:
+        tables.forget()
         session.close()
 
 
 class HeldTables:
     """See `replacing.Held`."""
 
-    def __init__(self, session: Session, now: PostgresStore | None) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
-        self.now = now
+        self.now: PostgresStore | None = None
+        self._kept: tuple[Path, Path] | None = None
 
     def replace(self, copy: Path, before: Path) -> None:
         """See `replacing.Held`: what was there stays as it was until the transaction ends."""
-        part = before.with_name(before.name + ".part")
-        remove(part)
         if self.now is not None:
+            part = before.with_name(before.name + ".part")
+            remove(part)
+            self._kept = part, before
             copying.to_sqlite(self._session.opened, part)
         with closing(opened_file(copy)) as source:
             copying.to_postgres(source, self._session.opened, self.now is None)
-        if self.now is not None:
+
+    def keep(self) -> None:
+        """Put what was there before in its place, if it was replaced."""
+        if self._kept is not None:
+            part, before = self._kept
             remove(before)
             part.rename(before)
+
+    def forget(self) -> None:
+        """Remove what is not in its place."""
+        if self._kept is not None:
+            remove(self._kept[0])
 
 
 def claim_alone(session: Session) -> None:

@@ -5,7 +5,6 @@ Every write is one BEGIN IMMEDIATE transaction, synced to the disk before it ret
 
 # ruff: noqa: D102 - what the methods do is said once, in `Store`.
 
-import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import Any
 
 from skerry_hub.errors import StoreDamaged, StoreError, StoreReplaced
 from skerry_hub.store import Advance, Candidate, NewReading, Reading, Write
-from skerry_hub.store.database import BUSY_S, edge, opened
+from skerry_hub.store.database import BUSY_S, alone, edge, identity, opened, refuse_moved
 from skerry_hub.store.lifecycle import Lifecycle
 from skerry_hub.store.moves import Moves
 from skerry_hub.store.operated import Ledger, Seals
@@ -73,8 +72,11 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
     def __init__(self, path: Path) -> None:
         """Open the database; raise NotInitialised or StoreError."""
         self._path = path
-        self._file = _identity(path)  # before it is opened: never that of a later one
-        self._db = opened(path)
+        while True:
+            self._file, self._db = identity(path), opened(path)
+            if identity(path) in (self._file, None):
+                break
+            self._db.close()  # a backup was put in its place this very moment
         self._moves = Moves(self._db)
         self._ledger = Ledger(self._db)
         self._seals = Seals(self._db)
@@ -91,7 +93,7 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
 
     def _in_place(self) -> None:
         """Raise StoreReplaced if what is open is no more what is at its path."""
-        if _identity(self._path) not in (self._file, None):
+        if identity(self._path) not in (self._file, None):
             raise StoreReplaced(
                 f"database {self._path}: a backup was put in its place meanwhile: start again"
             )
@@ -207,6 +209,7 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
 
     def claim(self) -> None:
         self._in_place()  # beside that, its control socket says so
+        refuse_moved(self._path)
 
     def check(self) -> str:
         found = self._read("PRAGMA integrity_check(1)")[0][0]
@@ -218,20 +221,18 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         self._in_place()
         with self._edge():
             self._db.execute("PRAGMA busy_timeout = 0")  # it can as well be done the next time
-            busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            self._db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
+            try:
+                busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                self._db.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
         return not busy
+
+    def close_alone(self) -> None:
+        """Close it with all that it holds in its one file; raise StoreError if that cannot be."""
+        with self._edge(), closing(self._db):
+            alone(self._db)
 
     def close(self) -> None:
         with suppress(StoreError):
             self.scrub()
         self._db.close()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file apart from all others, None if there is none at the path."""
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino

@@ -107,14 +107,16 @@ class Values(Portable):
             self._lock({old.device for old, _ in values})
             self._seals.reseal(values)
 
-    def change_keys(self, values: Mapping[str, bytes | None], detail: str) -> bool:
+    def change_keys(
+        self, seen: Mapping[str, bytes | None], values: Mapping[str, bytes | None], detail: str
+    ) -> bool:
         with self._writing():
             self._lock_keys()
-            if values.get("row_key", b"") is None:
-                raise StoreError("this rotation was ended by another one: see skerry audit")
-            begins = values.get("next_row_key") is not None
-            if begins and (self.get("next_row_key") or self.get("turned_row_key")):
-                raise StoreError("another skerry rotate-key is under way: let it end")
+            if any(self.get(key) != value for key, value in seen.items()):
+                raise StoreError(
+                    "the hub's keys were changed meanwhile, by another skerry rotate-key or a"
+                    " restore: see skerry audit, then try again"
+                )
             row_key = values.get("row_key") or self.get("row_key") or b""
             ends = values.get("next_row_key", b"") is None
             if ends and self._seals.before(row_key[0], 1):
