@@ -35,7 +35,7 @@ class Database(sqlite.SqliteStore):
     """The real store on a database in memory that can be put back to any earlier commit."""
 
     def __init__(self, chain: Chain) -> None:
-        self._path = Path(":memory:")
+        self._path, self._file = Path(":memory:"), None
         self._db = sqlite3.connect(":memory:", isolation_level=None)
         self._db.executescript(_SCHEMA)
         self._moves = Moves(self._db)
