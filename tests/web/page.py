@@ -122,6 +122,12 @@ class Page:
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
 
+    def offline(self, gone: bool) -> None:
+        """Take the network away, or give it back."""
+        self._cdp("Network.enable")
+        self._cdp("Network.emulateNetworkConditions", offline=gone, latency=0,
+                  downloadThroughput=-1, uploadThroughput=-1)  # fmt: skip
+
     def screenshot(self, path: Path) -> None:
         """Keep the whole page as a picture."""
         size = self.js(

@@ -107,6 +107,53 @@ def test_the_devices_are_searched_filtered_and_sorted(page, hub, ops):
     page.says("Why it is silent", "in a session", "sensor")
 
 
+def test_the_list_of_devices_follows_the_fleet(page, hub, ops):
+    page.login(ops)
+    hub("enroll", "mill", "--label", "to be revoked")
+    page.open("/devices?state=active&text=mi", "tbody tr")
+    page.says("to be revoked", "1 device,")
+    hub("enroll", "mint")
+    page.says("mint", "2 devices,")
+    hub("revoke", "mill")
+    page.wait(lambda: "mill" not in page.text("tbody"))
+    hub("revoke", "mint")
+    page.says("No device fits")
+    hub("enroll", "mine")
+    page.says("mine", "1 device,")
+
+
+def test_what_is_old_is_said_to_be_old(page, hub, ops):
+    """The network is gone for a while: no figure is taken for one of now."""
+    page.allowed = ("ERR_INTERNET_DISCONNECTED",)
+    page.login(ops)
+    page.says("Overview")
+    assert page.text("#trouble") == ""
+    for view, button in (("/", None), ("/devices", "Device\n↕"), ("/audit", None)):
+        page.open(view)
+        page.offline(True)
+        page.says("The hub does not answer", "What you see is from", css="#trouble")
+        assert page.findings() == []
+        if button:
+            page.button(button).click()  # what is here can be looked at
+        page.offline(False)
+        page.wait(lambda: page.text("#trouble") == "")
+    page.open("/devices", "tbody tr")
+    page.offline(True)
+    page.field("Search").send_keys("kit")
+    page.says("The hub does not answer", css="#trouble")
+    page.offline(False)
+    page.wait(lambda: page.text("#trouble") == "")
+
+
+def test_an_address_that_is_none(page, hub, ops):
+    page.login(ops)
+    for path in ("/devices/%zz", "/elsewhere"):
+        page.open(path)
+        page.says("There is no such page")
+    page.button("Go to the overview").click()
+    page.says("Overview")
+
+
 def test_what_is_shown_anew_stays_the_same_element(page, hub, ops):
     """A click that has begun, a selection and the focus outlive a refresh that changes figures."""
     page.login(ops)

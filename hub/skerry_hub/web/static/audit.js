@@ -3,6 +3,7 @@
 import { get, query } from "./api.js";
 import { h, labelled, swap } from "./dom.js";
 import { ago, plural, when } from "./format.js";
+import { tried } from "./trouble.js";
 
 const PIECE = 50;
 
@@ -11,7 +12,7 @@ export async function audit({ root, signal, every }, asked) {
     about = h("p", { class: "hint" });
   const more = h(
     "button",
-    { type: "button", hidden: true, onclick: () => load(next) },
+    { type: "button", hidden: true, onclick: tried(() => load(next)) },
     "Older entries",
   );
   const who = h("input", {
@@ -54,7 +55,7 @@ export async function audit({ root, signal, every }, asked) {
     clearTimeout(pause);
     pause = setTimeout(() => {
       history.replaceState(null, "", `#/audit${query({ device: who.value.trim() })}`);
-      load();
+      tried(load)();
     }, 250);
   });
   root.append(
@@ -73,7 +74,7 @@ export async function audit({ root, signal, every }, asked) {
         role: "search",
         onsubmit: (event) => {
           event.preventDefault();
-          load();
+          tried(load)();
         },
       },
       labelled("About the device", who, "Its whole id."),

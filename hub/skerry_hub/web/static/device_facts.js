@@ -3,6 +3,7 @@
 import { get, query } from "./api.js";
 import { h, swap } from "./dom.js";
 import { ago, count, when } from "./format.js";
+import { tried } from "./trouble.js";
 
 const PIECE = 20;
 
@@ -71,7 +72,7 @@ export function described({ device, session, last_reading: last }) {
 /** A list that grows piece by piece, newest first. */
 export function pieces({ title, path: from, name, draw, none, signal }) {
   const list = h("div", {});
-  const more = h("button", { type: "button", hidden: true, onclick: () => load(next) }, "Older");
+  const more = h("button", { type: "button", hidden: true, onclick: tried(() => load(next)) }, "Older");
   let all = [],
     next = null;
   async function load(before) {

@@ -3,6 +3,7 @@
 import { get, query } from "./api.js";
 import { announce, h, labelled, swap } from "./dom.js";
 import { ago, count, plural, when } from "./format.js";
+import { tried } from "./trouble.js";
 
 const PAGE = 50;
 const REFRESHED = 200; // rows that are asked for again and again
@@ -64,7 +65,7 @@ export async function devices({ root, every, may, signal }, asked) {
       role: "search",
       onsubmit: (event) => {
         event.preventDefault();
-        search();
+        tried(search)();
       },
     },
     labelled("Search", text),
@@ -81,7 +82,7 @@ export async function devices({ root, every, may, signal }, asked) {
     body,
   );
   const about = h("p", { class: "hint" });
-  const more = h("button", { type: "button", onclick: () => load(false) }, "Load more");
+  const more = h("button", { type: "button", onclick: tried(() => load(false)) }, "Load more");
   const empty = h("div", { class: "card empty", hidden: true });
 
   function head() {
@@ -170,10 +171,10 @@ export async function devices({ root, every, may, signal }, asked) {
   for (const input of [text, tag]) {
     input.addEventListener("input", () => {
       clearTimeout(pause);
-      pause = setTimeout(search, 250);
+      pause = setTimeout(tried(search), 250);
     });
   }
-  state.addEventListener("change", search);
+  state.addEventListener("change", tried(search));
   signal.addEventListener("abort", () => clearTimeout(pause));
 
   root.append(
@@ -191,12 +192,23 @@ export async function devices({ root, every, may, signal }, asked) {
   head();
   await load(true);
   every(5, async () => {
-    if (rows.length > REFRESHED || rows.length === 0) return;
-    const mine = turn;
-    const page = await get(`/devices${query({ ...wanted, limit: Math.max(PAGE, rows.length) })}`);
+    if (rows.length > REFRESHED || (rows.length === 0 && next !== null)) return;
+    const mine = turn,
+      limit = Math.max(PAGE, rows.length);
+    const page = await get(`/devices${query({ ...wanted, limit })}`);
     if (mine !== turn || signal.aborted) return;
-    const fresh = new Map(page.devices.map((each) => [each.id, each]));
-    rows = rows.map((each) => fresh.get(each.id) ?? each);
+    // A search of a large fleet may have stopped before the last row that is shown.
+    const all =
+      page.next === null ||
+      page.devices.length === limit ||
+      (next !== null && page.next >= next);
+    if (all) {
+      rows = page.devices;
+      next = page.next;
+    } else {
+      const fresh = new Map(page.devices.map((each) => [each.id, each]));
+      rows = rows.map((each) => fresh.get(each.id) ?? each);
+    }
     draw();
   });
 }

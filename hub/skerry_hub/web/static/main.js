@@ -7,6 +7,7 @@ import { devices } from "./devices.js";
 import { announce, h, labelled, problemBox } from "./dom.js";
 import { enrol } from "./enrol.js";
 import { overview } from "./overview.js";
+import { tried, trouble } from "./trouble.js";
 
 const KNOWN = "skerry-session"; // that there may be one: the session itself is out of reach here
 const main = document.getElementById("main");
@@ -30,7 +31,7 @@ function view() {
       const timer = setInterval(async () => {
         if (waiting || document.hidden) return;
         waiting = true;
-        await step().catch(() => {});
+        await tried(step)();
         waiting = false;
       }, seconds * 1000);
       signal.addEventListener("abort", () => clearInterval(timer));
@@ -46,21 +47,33 @@ const ROUTES = [
   [/^\/audit$/, "Audit log", audit],
 ];
 
+/** Return the name of a view, what opens it, and its arguments. */
+function route(path) {
+  for (const [form, name, open] of ROUTES) {
+    const match = form.exec(path);
+    try {
+      if (match) return [name, open, match.slice(1).map(decodeURIComponent)];
+    } catch {
+      break; // no text at all
+    }
+  }
+  return ["Not here", nowhere, []];
+}
+
 async function show({ focus = true } = {}) {
   const [path, search] = (location.hash.slice(1) || "/").split("?");
   if (!path.startsWith("/")) return; // the skip link
-  const found = ROUTES.find(([form]) => form.test(path));
-  const [form, name, open] = found ?? [/^/, "Not here", nowhere];
+  const [name, open, args] = route(path);
   for (const link of top.querySelectorAll("nav a")) {
     const here = link.textContent === name;
     if (here) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   const context = view();
-  const args = form.exec(path).slice(1).map(decodeURIComponent);
   document.title = `${args[0] ?? name} – Skerry`;
   try {
     await open(context, new URLSearchParams(search), ...args);
+    trouble(null);
   } catch (error) {
     if (error.status === 401) return;
     context.root.append(failure(name, error));
@@ -97,6 +110,7 @@ function nowhere({ root }) {
 
 function login(reason) {
   shown.abort();
+  trouble(null);
   session = null;
   localStorage.removeItem(KNOWN);
   top.hidden = true;

@@ -4,6 +4,7 @@ import { get, query } from "./api.js";
 import { chart } from "./chart.js";
 import { h, put, swap } from "./dom.js";
 import { count, duration, plural } from "./format.js";
+import { tried } from "./trouble.js";
 
 const STATES = [
   ["active", "Active", "may connect"],
@@ -58,7 +59,7 @@ export async function overview({ root, every, may }) {
           checked: value === hours,
           onchange: () => {
             hours = value;
-            return redraw();
+            return tried(redraw)();
           },
         }),
         h("span", {}, text),
