@@ -54,7 +54,9 @@ def _json_line(entry: Entry) -> str:
 def _line(entry: Entry) -> str:
     said = " ".join(f"{key}={value}" for key, value in entry.said.items() if value != "")
     about = f"{entry.who}  {entry.action}  {entry.subject}  {said}"
-    return f"{entry.id:6}  {moment(entry.at)}  {about}".rstrip()
+    # Whoever wrote it: an entry is one line, and no escape sequence reaches a terminal.
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in about)
+    return f"{entry.id:6}  {moment(entry.at)}  {shown}".rstrip()
 
 
 def _rotate_key(config: Config, args: argparse.Namespace) -> int:
@@ -136,6 +138,7 @@ def _explain(config: Config, args: argparse.Namespace) -> int:
 
 
 def _quarantine(config: Config, args: argparse.Namespace) -> int:
+    enrolment.check_reason(args.reason)
     with opened(config) as store:
         return _told(
             config, store, args.name, store.quarantine(args.name, args.reason), "quarantined"

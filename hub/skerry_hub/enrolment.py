@@ -307,6 +307,12 @@ def check_label(label: str) -> None:
         raise BadName("a label is one line of printable characters")
 
 
+def check_reason(reason: str) -> None:
+    """Raise BadName unless this can be a reason in the audit log."""
+    if not reason.isprintable():
+        raise BadName("a reason is one line of printable characters")
+
+
 def checked_tags(tags: Collection[str]) -> str:
     """Return tags as the store has them; raise BadName unless each can be one."""
     joined = " ".join(tags)

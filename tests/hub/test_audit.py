@@ -14,6 +14,7 @@ from stores import behind, where
 from test_cli import ENV, Hub
 
 from skerry_hub import audit, device_config, enrolment
+from skerry_hub.config import Config
 from skerry_hub.errors import AuditError, HubError
 from skerry_hub.store.ledger import acting_as
 
@@ -152,3 +153,19 @@ def test_on_the_command_line(tmp_path):
     assert "cut off" in hub.fails("audit", "--head", "3:" + "0" * 64)
     lines = hub.good("audit", "--device", "lamp", "--json").splitlines()
     assert [json.loads(each)["action"] for each in lines] == ["enrol", "revoke"]
+
+
+def test_an_entry_is_one_line_whoever_wrote_it(tmp_path):
+    hub = Hub(tmp_path / "hub")
+    hub.good("init")
+    hub.good("enroll", "lamp")
+    forged = "lost\n     7  2026-11-28 22:30:00  root  release  lamp\x1b[2J"
+    assert "one line" in hub.fails("quarantine", "lamp", "--reason", forged)
+    config = Config.of(data=str(tmp_path / "hub"), environ=hub.env)
+    with enrolment.opened(config) as opened:
+        opened.store.quarantine("lamp", forged)
+    said = hub.good("audit").splitlines()
+    assert [line.split()[0] for line in said] == ["1", "2"]
+    assert said[1].endswith(
+        r"reason=lost\n     7  2026-11-28 22:30:00  root  release  lamp\x1b[2J"
+    )

@@ -104,6 +104,7 @@ async def revoke(service: Service, call: Call) -> schema.Changed:
 async def quarantine(service: Service, call: Call) -> schema.Changed:
     """Cut a device off and keep its keys."""
     reason: str = call.body.reason
+    enrolment.check_reason(reason)
     return await _changed(service, call, lambda hub: hub.store.quarantine(call.id, reason))
 
 

@@ -55,18 +55,17 @@ class Auth:
         self.used: dict[str, float] = {}
 
     async def whoever(self, request: web.Request, scope: str | None) -> Token:
-        """Return the token of whoever asks; raise Refused unless it has the scope."""
+        """Return the token of whoever asks; raise Refused unless it has the scopes, or none is."""
         said = request.headers.get(hdrs.AUTHORIZATION)
         if said is not None:
             kind, _, text = said.partition(" ")
             token = await self.check(request, text.strip() if kind.lower() == "bearer" else "")
         else:
             token = await self._of_session(request)
-        if scope is not None and scope not in token.scopes.split():
-            raise Refused(problem(
-                403, "scope missing",
-                f"the token {token.name} lacks the scope {scope}: make one with skerry token new",
-            ))  # fmt: skip
+        for each in (scope or "").split():
+            if each not in token.scopes.split():
+                said = f"the token {token.name} lacks the scope {each}: make one with skerry token new"
+                raise Refused(problem(403, "scope missing", said))
         self.used[token.name] = time.time()
         return token
 

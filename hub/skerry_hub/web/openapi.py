@@ -63,7 +63,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "security": [],
     }
     if route.scope is not None:
-        scopes = [route.scope] if route.scope else []
+        scopes = route.scope.split()
         said["security"] = [{"token": scopes}, {"page": scopes}]
     if route.body is not None:
         ref = {"$ref": _REF.format(name=route.body.__name__)}

@@ -14,7 +14,7 @@ BASE = "/api/v1"
 class Route:
     """One route. `answer` is a type of schema.py, a media type, or None for an empty answer.
 
-    `scope` is what a token needs; "" is any token, None is nobody.
+    `scope` is what a token needs, words by spaces; "" is any token, None is nobody.
     """
 
     method: str
@@ -51,7 +51,8 @@ ROUTES = (
     Route("GET", _ONE + "/explain", "read", reads.explained, schema.Findings),
     Route("GET", _ONE + "/label.svg", "", reads.label_svg, "image/svg+xml"),
     Route("POST", _ONE + "/bundle", "enrol", acts.bundle, "application/zip"),
-    Route("POST", _ONE + "/undelete", "enrol", acts.undelete, schema.Enrolled, status=201),
+    Route("POST", _ONE + "/undelete", "enrol operate", acts.undelete, schema.Enrolled,
+          status=201),
     Route("POST", _ONE + "/revoke", "operate", acts.revoke, schema.Changed),
     Route("POST", _ONE + "/quarantine", "operate", acts.quarantine, schema.Changed,
           body=schema.Reason),
