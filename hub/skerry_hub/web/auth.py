@@ -64,8 +64,10 @@ class Auth:
             token = await self._of_session(request)
         for each in (scope or "").split():
             if each not in token.scopes.split():
-                said = f"the token {token.name} lacks the scope {each}: make one with skerry token new"
-                raise Refused(problem(403, "scope missing", said))
+                said = f"the token {token.name} lacks the scope {each}"
+                raise Refused(
+                    problem(403, "scope missing", f"{said}: make one with skerry token new")
+                )
         self.used[token.name] = time.time()
         return token
 
