@@ -48,7 +48,7 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
             if site:
                 await site.stop()
             if watched:
-                await watched.cleanup()
+                await watched.stop()
 
 
 def _settle() -> None:
