@@ -25,6 +25,7 @@ SESSION_S = 12 * 3600.0
 _MAX_SESSIONS = 256
 _FAILURES = 10  # of an address, until it has to wait
 _FAILURES_S = 60.0  # that long
+_MAX_CHECKS = 4  # at once, of an address that has to wait: the places of the worker are for all
 _MAX_ADDRESSES = 1024
 _COOKIE = "skerry"
 _SAFE = ("GET", "HEAD")
@@ -52,6 +53,7 @@ class Auth:
         self._secure = secure
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        self._checks: dict[str, int] = {}  # under way, by address
         self.used: dict[str, float] = {}
 
     async def whoever(self, request: web.Request, scope: str | None) -> Token:
@@ -71,22 +73,39 @@ class Auth:
         return token
 
     async def check(self, request: web.Request, text: str) -> Token:
-        """Return the token that a text is; raise Refused."""
-        token = await self._worker.do(lambda hub: tokens.check(hub.store, text))
+        """Return the token that a text is; raise Refused.
+
+        Raises Overloaded, and StoreError.
+        """
+        address = _network(request.remote or "")
+        waiting = self._checks.get(address, 0)
+        left = self._has_to_wait(address)
+        if left and waiting >= _MAX_CHECKS:
+            raise Refused(_too_many(left))
+        self._checks[address] = waiting + 1
+        try:
+            token = await self._worker.do(lambda hub: tokens.check(hub.store, text))
+        finally:
+            self._checks[address] -= 1
+            if not self._checks[address]:
+                del self._checks[address]
         if token is None:
-            raise Refused(self._wrong(_network(request.remote or "")))
+            raise Refused(self._wrong(address))
         return token  # of whatever address: behind a proxy, all have one
+
+    def _has_to_wait(self, address: str) -> float:
+        """Return for how many seconds an address's wrong tokens are answered with 429."""
+        count, since = self._failures.get(address, (0, 0.0))
+        left = _FAILURES_S - (time.monotonic() - since)
+        return left if count >= _FAILURES and left > 0 else 0.0
 
     def _wrong(self, address: str) -> web.Response:
         """Count a wrong token and return what to say."""
+        if wait := self._has_to_wait(address):
+            return _too_many(wait)
         count, since = self._failures.get(address, (0, 0.0))
-        left = _FAILURES_S - (time.monotonic() - since)
-        if count >= _FAILURES and left > 0:
-            return problem(
-                429, "too many failures", f"too many wrong tokens: wait {left:.0f} seconds",
-                Retry_After=str(int(left) + 1),
-            )  # fmt: skip
-        self._failures[address] = (count + 1, since) if left > 0 else (1, time.monotonic())
+        fresh = time.monotonic() - since < _FAILURES_S
+        self._failures[address] = (count + 1, since) if fresh else (1, time.monotonic())
         self._failures.move_to_end(address)
         if len(self._failures) > _MAX_ADDRESSES:
             self._failures.popitem(last=False)
@@ -136,6 +155,13 @@ class Auth:
 
 def _nobody(detail: str) -> Refused:
     return Refused(problem(401, "not authenticated", detail, WWW_Authenticate="Bearer"))
+
+
+def _too_many(left: float) -> web.Response:
+    return problem(
+        429, "too many failures", f"too many wrong tokens: wait {left:.0f} seconds",
+        Retry_After=str(int(left) + 1),
+    )  # fmt: skip
 
 
 def _own_origin(request: web.Request) -> bool:
