@@ -65,7 +65,7 @@ def test_a_flood_of_wrong_tokens_leaves_the_thread_to_right_ones(tmp_path):
 
         async def use():
             worker, free = Worker(hub, config), threading.Event()
-            auth = Auth(worker, secure=False)
+            auth = Auth(worker, secure=False, cookie="skerry")
 
             async def status(text, remote):
                 try:

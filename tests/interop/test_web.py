@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import time
+import urllib.request
 import zipfile
 from urllib.parse import urlsplit
 
@@ -255,6 +256,29 @@ def test_a_session_of_the_page_is_of_no_use_to_other_sites(web, api):
     web("token", "revoke", "ops")
     ended = api.raw("GET", "/api/v1/status", **sent)
     assert (ended.status, "log in again" in ended.said["detail"]) == (401, True)
+
+
+def test_two_hubs_of_one_host_have_cookies_of_their_own(web, api):
+    """Cookies know no ports: a browser sends those of one hub to the other, and keeps both."""
+    other = type(web)(web.folder / "other")
+    other.start()
+    jar = urllib.request.HTTPCookieProcessor()
+    browser = urllib.request.build_opener(jar)
+    try:
+        for hub, text in ((web, api.token), (other, token(other, "ops", "read"))):
+            login = urllib.request.Request(
+                hub.web + "api/v1/session", json.dumps({"token": text}).encode(),
+                {"Content-Type": "application/json"},
+            )  # fmt: skip
+            browser.open(login, timeout=10).close()
+        for hub in (web, other):
+            with browser.open(hub.web + "api/v1/status", timeout=10) as said:
+                assert said.status == 200
+    finally:
+        other.stop()
+    names = {each.name for each in jar.cookiejar}
+    assert len(names) == 2
+    assert api.document["components"]["securitySchemes"]["page"]["name"] in names
 
 
 def test_logging_out_ends_a_session(web, api):

@@ -1,7 +1,7 @@
 """Who asks: a token in the header, or the page's session in a cookie.
 
     Authorization: Bearer skerry.NAME.SECRET
-    Cookie: skerry=...       from POST /api/v1/session; HttpOnly, SameSite=Strict
+    Cookie: skerry-HUB-PORT=...    from POST /api/v1/session; HttpOnly, SameSite=Strict
 
 A session lives in memory, and ends with its token. Other sites cannot use the cookie: it is not
 sent from there, and what changes something has to come from the page's own origin.
@@ -27,7 +27,6 @@ _FAILURES = 10  # of an address, until it has to wait
 _FAILURES_S = 60.0  # that long
 _MAX_CHECKS = 4  # at once, of an address that has to wait: the places of the worker are for all
 _MAX_ADDRESSES = 1024
-_COOKIE = "skerry"
 _SAFE = ("GET", "HEAD")
 
 
@@ -44,12 +43,21 @@ class _Session(NamedTuple):
     ends_at: float  # monotonic
 
 
+def cookie_name(hub: str, port: int) -> str:
+    """Name a hub's cookie: a browser gives all ports of a host the same ones.
+
+    An id has only letters that the name of a cookie may have.
+    """
+    return f"skerry-{hub}-{port}"
+
+
 class Auth:
     """Finds out who asks. `used` are tokens and when they were used last, not written down yet."""
 
-    def __init__(self, worker: Worker, secure: bool) -> None:
-        """`secure`: cookies are for TLS alone."""
+    def __init__(self, worker: Worker, secure: bool, cookie: str) -> None:
+        """`secure`: cookies are for TLS alone; `cookie` is their name."""
         self._worker = worker
+        self.cookie = cookie
         self._secure = secure
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -112,7 +120,7 @@ class Auth:
         return _nobody("this is no valid token: it is mistyped, expired or revoked").response
 
     async def _of_session(self, request: web.Request) -> Token:
-        number = request.cookies.get(_COOKIE, "")
+        number = request.cookies.get(self.cookie, "")
         session = self._sessions.get(number)
         if session is None:
             raise _nobody("send a token as Authorization: Bearer; skerry token new makes one")
@@ -135,15 +143,15 @@ class Auth:
         if len(self._sessions) > _MAX_SESSIONS:
             self._sessions.popitem(last=False)
         response.set_cookie(
-            _COOKIE, number, max_age=int(SESSION_S), path="/", httponly=True, samesite="Strict",
-            secure=self._secure,
+            self.cookie, number, max_age=int(SESSION_S), path="/", httponly=True,
+            samesite="Strict", secure=self._secure,
         )  # fmt: skip
 
     def end(self, request: web.Request, response: web.Response) -> None:
         """End the session of a request, if there is one."""
-        self._sessions.pop(request.cookies.get(_COOKIE, ""), None)
+        self._sessions.pop(request.cookies.get(self.cookie, ""), None)
         response.del_cookie(
-            _COOKIE, path="/", httponly=True, samesite="Strict", secure=self._secure
+            self.cookie, path="/", httponly=True, samesite="Strict", secure=self._secure
         )
 
     async def write_down(self) -> None:

@@ -21,7 +21,7 @@ from skerry_hub.running import Running
 from skerry_hub.store import Token
 from skerry_hub.store.ledger import acting_as
 from skerry_hub.web import openapi, problems
-from skerry_hub.web.auth import Auth, Refused
+from skerry_hub.web.auth import Auth, Refused, cookie_name
 from skerry_hub.web.problems import problem
 from skerry_hub.web.rates import MINUTE_S
 from skerry_hub.web.routes import BASE, ROUTES, Route
@@ -60,7 +60,8 @@ class Server:
         self._endpoint = config.web
         self._tls = _tls(config)
         worker = Worker(hub, config)
-        self.service = Service(running, config, orders, worker, Auth(worker, bool(self._tls)))
+        auth = Auth(worker, bool(self._tls), cookie_name(hub.id, config.web[1]))
+        self.service = Service(running, config, orders, worker, auth)
         app = _application(self.service)
         self._site = Site("the web interface", app, _MAX_CONNECTIONS, self._tls)
         self._task: asyncio.Task[None] | None = None
@@ -130,7 +131,9 @@ def _application(service: Service) -> web.Application:
     for route in ROUTES:
         path = BASE + route.path.replace("{path}", "{path:.+}")
         app.router.add_route(route.method, path, _handler(service, route))
-    described = msgspec.json.format(msgspec.json.encode(openapi.document()), indent=1)
+    described = msgspec.json.format(
+        msgspec.json.encode(openapi.document(service.auth.cookie)), indent=1
+    )
 
     async def document(_: web.Request) -> web.Response:
         return web.Response(body=described, content_type="application/json")
