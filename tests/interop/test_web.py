@@ -301,7 +301,7 @@ def test_logging_out_ends_a_session(web, api):
         ("POST", "/devices", b'{"id": "x", "address": "[::]:5683"}', 400, "cannot find a hub"),
         ("POST", "/devices", b'{"id": "hall"}', 409, "choose another id"),
         ("POST", "/devices", b'{"label": "' + b"x" * 300 + b'"}', 400, "length <= 200"),
-        ("POST", "/devices", b" " * 70_000, 413, "openapi.json"),
+        ("POST", "/devices", b" " * 70_000, 413, "at most 65,536 bytes"),
         ("GET", "/devices?limit=1000", None, 400, "<= 200"),
         ("GET", "/devices?state=odd", None, 400, "odd"),
         ("GET", "/devices?after=x", None, 400, "int"),

@@ -210,6 +210,8 @@ def _refused(request: web.Request, error: web.HTTPException) -> web.Response:
     if error.status < 400:
         raise error
     detail = f"{request.method} {request.path}: {BASE}/openapi.json lists all there is"
+    if error.status == 413:
+        detail = f"a body has at most {_MAX_BODY:,} bytes"
     allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return problem(error.status, (error.reason or "error").lower(), detail, **allowed)
 
