@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import signal
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from skerry_hub import apps, enrolment, logs, monitoring, supervised
@@ -26,15 +27,24 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     to = destinations(config, hub.id, outgoing_logs.name(hub.store))
-    async with Running(hub, config.listen, to, config.share_port) as running:
+    handlers: dict[str, Handler] = {}
+    async with AsyncExitStack() as parts:
+        control = Control(config.control, handlers, config.share_port)
+        parts.push_async_callback(control.stop)  # last: by it others know that a hub runs
+        running = await parts.enter_async_context(
+            Running(hub, config.listen, to, config.share_port)
+        )
         running.handshakes.failures.quarantine = config.clones == "quarantine"
         orders = Orders(running.devices).handlers
-        handlers = {**orders, "keys": running.take_keys, "explain": running.seen}
-        control = Control(config.control, handlers, config.share_port)
+        handlers.update(orders, keys=running.take_keys, explain=running.seen)
         await control.start()
         hub.store.claim()
-        watched = config.monitoring and await monitoring.serve(config.monitoring, running)
+        if config.monitoring:
+            watched = await monitoring.serve(config.monitoring, running)
+            parts.push_async_callback(watched.stop)
         site = await _web(running, hub, config, orders) if config.web else None
+        if site:
+            parts.push_async_callback(site.stop)
         running.devices.guard = hub.store
         await apps.begin(config.app, running.site, Guarded(running.devices, hub.store))
         _settle()
@@ -44,11 +54,6 @@ async def _serve(config: Config, hub: enrolment.Hub) -> None:
             await running.until(stop)
         finally:
             supervised.tell("STOPPING=1")
-            await control.stop()
-            if site:
-                await site.stop()
-            if watched:
-                await watched.cleanup()
 
 
 def _settle() -> None:

@@ -14,7 +14,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from skerry_hub.endpoints import Endpoint, show
 from skerry_hub.errors import HubError, StoreError
+from skerry_hub.listening import Site
 from skerry_hub.running import Running
+
+_MAX_CONNECTIONS = 32
 
 
 class _Collector:
@@ -87,20 +90,18 @@ async def _metrics(request: web.Request) -> web.Response:
 _RUNNING: web.AppKey[Running] = web.AppKey("running")
 
 
-async def serve(endpoint: Endpoint, running: Running) -> web.AppRunner:
-    """Serve until the runner's `cleanup`; raise HubError if the address cannot be had."""
+async def serve(endpoint: Endpoint, running: Running) -> Site:
+    """Serve until the site's `stop`; raise HubError if the address cannot be had."""
     app = web.Application()
     app[_RUNNING] = running
     app.router.add_get("/health", _health)
     app.router.add_get("/metrics", _metrics)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
+    site = Site("monitoring", app, _MAX_CONNECTIONS)
     try:
-        await web.TCPSite(runner, *endpoint).start()
+        await site.start(endpoint)
     except OSError as error:
-        await runner.cleanup()
         raise HubError(
             f"cannot serve monitoring on {show(endpoint)}: {error.strerror or error};"
             " choose another address in the settings"
         ) from None
-    return runner
+    return site

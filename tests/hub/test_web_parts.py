@@ -2,13 +2,15 @@
 
 import asyncio
 import threading
+from types import SimpleNamespace
 
 import pytest
 from desk import ADDRESS, made
 
-from skerry_hub import enrolment, handover
+from skerry_hub import enrolment, handover, tokens
 from skerry_hub.errors import BundleGone, NotAllowed, Overloaded, UnknownDevice
 from skerry_hub.store.ledger import acting, acting_as
+from skerry_hub.web.auth import Auth, Refused
 from skerry_hub.web.worker import MAX_WAITING, Worker
 
 
@@ -49,6 +51,42 @@ def test_what_waits_is_bounded_and_the_loop_goes_on(tmp_path):
             free.set()
             assert await asyncio.gather(*waiting) == [True] * MAX_WAITING
             assert await worker.do(lambda own: own.id) == hub.id
+            await worker.close()
+
+        asyncio.run(use())
+
+
+def test_a_flood_of_wrong_tokens_leaves_the_thread_to_right_ones(tmp_path):
+    """Of its own address, too, once it is over."""
+    config = made(tmp_path)
+    with enrolment.opened(config) as hub:
+        _, right = tokens.new(hub.store, "ops", ["read"])
+        wrong = right[:-4] + "AAAA"
+
+        async def use():
+            worker, free = Worker(hub, config), threading.Event()
+            auth = Auth(worker, secure=False, cookie="skerry")
+
+            async def status(text, remote):
+                try:
+                    return (await auth.check(SimpleNamespace(remote=remote), text)).name
+                except Refused as refused:
+                    return refused.response.status
+
+            assert [await status(wrong, "192.0.2.1") for _ in range(11)] == [401] * 10 + [429]
+            held = asyncio.create_task(worker.do(lambda own: free.wait(10)))
+            flood = [
+                asyncio.create_task(status(wrong, "192.0.2.1")) for _ in range(2 * MAX_WAITING)
+            ]
+            await asyncio.sleep(0.05)
+            assert sum(each.done() for each in flood) > 2 * MAX_WAITING - 10
+            others = asyncio.create_task(status(right, "192.0.2.2"))
+            await asyncio.sleep(0.05)
+            free.set()
+            assert await others == "ops"
+            assert set(await asyncio.gather(*flood)) == {429}
+            assert await held
+            assert await status(right, "192.0.2.1") == "ops"
             await worker.close()
 
         asyncio.run(use())

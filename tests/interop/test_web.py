@@ -7,6 +7,7 @@ import re
 import socket
 import ssl
 import time
+import urllib.request
 import zipfile
 from urllib.parse import urlsplit
 
@@ -258,6 +259,29 @@ def test_a_session_of_the_page_is_of_no_use_to_other_sites(web, api):
     assert (ended.status, "log in again" in ended.said["detail"]) == (401, True)
 
 
+def test_two_hubs_of_one_host_have_cookies_of_their_own(web, api):
+    """Cookies know no ports: a browser sends those of one hub to the other, and keeps both."""
+    other = type(web)(web.folder / "other")
+    other.start()
+    jar = urllib.request.HTTPCookieProcessor()
+    browser = urllib.request.build_opener(jar)
+    try:
+        for hub, text in ((web, api.token), (other, token(other, "ops", "read"))):
+            login = urllib.request.Request(
+                hub.web + "api/v1/session", json.dumps({"token": text}).encode(),
+                {"Content-Type": "application/json"},
+            )  # fmt: skip
+            browser.open(login, timeout=10).close()
+        for hub in (web, other):
+            with browser.open(hub.web + "api/v1/status", timeout=10) as said:
+                assert said.status == 200
+    finally:
+        other.stop()
+    names = {each.name for each in jar.cookiejar}
+    assert len(names) == 2
+    assert api.document["components"]["securitySchemes"]["page"]["name"] in names
+
+
 def test_logging_out_ends_a_session(web, api):
     login = json.dumps({"token": api.token}).encode()
     answer = api.raw("POST", "/api/v1/session", login, Content_Type="application/json")
@@ -279,7 +303,7 @@ def test_logging_out_ends_a_session(web, api):
         ("POST", "/devices", b'{"id": "x", "address": "[::]:5683"}', 400, "cannot find a hub"),
         ("POST", "/devices", b'{"id": "hall"}', 409, "choose another id"),
         ("POST", "/devices", b'{"label": "' + b"x" * 300 + b'"}', 400, "length <= 200"),
-        ("POST", "/devices", b" " * 70_000, 413, "openapi.json"),
+        ("POST", "/devices", b" " * 70_000, 413, "at most 65,536 bytes"),
         ("GET", "/devices?limit=1000", None, 400, "<= 200"),
         ("GET", "/devices?state=odd", None, 400, "odd"),
         ("GET", "/devices?after=x", None, 400, "int"),

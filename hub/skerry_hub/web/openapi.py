@@ -14,8 +14,8 @@ _REF = "#/components/schemas/{name}"
 _PARAMETERS = {"id": "A device's id.", "path": "A value's path, such as led/colour."}
 
 
-def document() -> dict[str, Any]:
-    """Return the document."""
+def document(cookie: str) -> dict[str, Any]:
+    """Return the document; `cookie` is the name of the page's."""
     named = {each for route in ROUTES for each in (route.answer, route.body)
              if isinstance(each, type) and issubclass(each, msgspec.Struct)}  # fmt: skip
     types = [schema.Problem, *sorted(named, key=lambda each: each.__name__)]
@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
                     "description": "skerry token new; scopes: "
                     + "; ".join(f"{name}: {what}" for name, what in tokens.SCOPES.items()),
                 },
-                "page": {"type": "apiKey", "in": "cookie", "name": "skerry"},
+                "page": {"type": "apiKey", "in": "cookie", "name": cookie},
             },
         },
     }

@@ -16,11 +16,12 @@ from skerry_hub.control import Handler
 from skerry_hub.endpoints import is_loopback, show
 from skerry_hub.enrolment import Hub
 from skerry_hub.errors import ConfigError, HubError, StoreError
+from skerry_hub.listening import Site
 from skerry_hub.running import Running
 from skerry_hub.store import Token
 from skerry_hub.store.ledger import acting_as
 from skerry_hub.web import openapi, problems
-from skerry_hub.web.auth import Auth, Refused
+from skerry_hub.web.auth import Auth, Refused, cookie_name
 from skerry_hub.web.problems import problem
 from skerry_hub.web.rates import MINUTE_S
 from skerry_hub.web.routes import BASE, ROUTES, Route
@@ -30,6 +31,7 @@ from skerry_hub.web.worker import Worker
 
 _STATIC = Path(__file__).with_name("static")
 _MAX_BODY = 64 * 1024  # bytes
+_MAX_CONNECTIONS = 256
 _BODY_WITHIN_S = 10.0
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
@@ -58,32 +60,31 @@ class Server:
         self._endpoint = config.web
         self._tls = _tls(config)
         worker = Worker(hub, config)
-        self.service = Service(running, config, orders, worker, Auth(worker, bool(self._tls)))
-        self._runner = web.AppRunner(_application(self.service), access_log=None)
+        auth = Auth(worker, bool(self._tls), cookie_name(hub.id, config.web[1]))
+        self.service = Service(running, config, orders, worker, auth)
+        app = _application(self.service)
+        self._site = Site("the web interface", app, _MAX_CONNECTIONS, self._tls)
         self._task: asyncio.Task[None] | None = None
         self.url = ""
 
     async def start(self) -> None:
         """Listen; raise HubError if the address cannot be had."""
-        await self._runner.setup()
-        host, port = self._endpoint
         try:
-            await web.TCPSite(self._runner, host, port, ssl_context=self._tls).start()
+            bound = await self._site.start(self._endpoint)
         except OSError as error:
             await self.stop()
             raise HubError(
                 f"cannot serve the web interface on {show(self._endpoint)}:"
                 f" {error.strerror or error}; choose another address in the settings"
             ) from None
-        bound = self._runner.addresses[0]
-        self.url = f"{'https' if self._tls else 'http'}://{show((bound[0], bound[1]))}/"
+        self.url = f"{'https' if self._tls else 'http'}://{show(bound)}/"
         self._task = asyncio.create_task(self._every_minute())
 
     async def stop(self) -> None:
         """Serve no more."""
         if self._task is not None:
             self._task.cancel()
-        await self._runner.cleanup()
+        await self._site.stop()
         with suppress(StoreError):  # a hint
             await self.service.auth.write_down()
         await self.service.worker.close()
@@ -130,7 +131,9 @@ def _application(service: Service) -> web.Application:
     for route in ROUTES:
         path = BASE + route.path.replace("{path}", "{path:.+}")
         app.router.add_route(route.method, path, _handler(service, route))
-    described = msgspec.json.format(msgspec.json.encode(openapi.document()), indent=1)
+    described = msgspec.json.format(
+        msgspec.json.encode(openapi.document(service.auth.cookie)), indent=1
+    )
 
     async def document(_: web.Request) -> web.Response:
         return web.Response(body=described, content_type="application/json")
@@ -207,6 +210,8 @@ def _refused(request: web.Request, error: web.HTTPException) -> web.Response:
     if error.status < 400:
         raise error
     detail = f"{request.method} {request.path}: {BASE}/openapi.json lists all there is"
+    if error.status == 413:
+        detail = f"a body has at most {_MAX_BODY:,} bytes"
     allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
     return problem(error.status, (error.reason or "error").lower(), detail, **allowed)
 
