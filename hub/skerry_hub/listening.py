@@ -203,7 +203,10 @@ class _Connection(asyncio.Protocol):
         """Ask the kernel, as TLS has buffers of its own: if nothing is left here, all is sent."""
         if self._transport is None or self._caller.fileno() < 0:
             return 0
-        left = fcntl.ioctl(self._caller, termios.TIOCOUTQ, bytes(4))
+        try:
+            left = fcntl.ioctl(self._caller, termios.TIOCOUTQ, bytes(4))
+        except OSError:  # not every system tells that of a socket
+            return 0
         return int.from_bytes(left, sys.byteorder)
 
     def abort(self) -> None:
