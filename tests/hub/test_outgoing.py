@@ -1,5 +1,6 @@
 """What leaves the hub: how items look, how the logs are read, what the settings refuse."""
 
+import asyncio
 import base64
 import json
 import re
@@ -14,10 +15,11 @@ from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import BadName, ConfigError
 from skerry_hub.outgoing import logs, running
+from skerry_hub.outgoing.destination import Undelivered
 from skerry_hub.outgoing.items import of_entry, of_reading, rfc3339
 from skerry_hub.outgoing.logs import Bookmark, Position
 from skerry_hub.outgoing.mqtt import Mqtt
-from skerry_hub.outgoing.webhook import signed
+from skerry_hub.outgoing.webhook import Webhook, signed
 from skerry_hub.store import NewReading, Reading
 
 
@@ -335,6 +337,27 @@ def test_doctor_and_config_check_look_at_destinations(tmp_path, kitchen):
     assert list(running.standing(config, kitchen.store)) == [("webhook a", None, 0)]
     Bookmark(kitchen.store, "a").write(Position(1, 1))
     assert list(running.standing(config, kitchen.store)) == [("webhook a", None, 2)]
+
+
+@pytest.mark.parametrize("host", ["bücher..example", "a..example", "a" * 70 + ".example"])
+def test_a_host_that_is_none_is_told_without_the_url(tmp_path, host):
+    secret = tmp_path / "s"
+    secret.touch(0o600)
+    secret.write_text("A" * 32)
+    text = WEBHOOK.replace("a.example/x", f"{host}/SECRET").replace('"/s"', f'"{secret}"')
+    made = Webhook(configured(tmp_path, text).webhooks[0], "h-1", "0")
+    item = of_reading(Reading(7, 1, "kitchen", 1.0, "readings", None, b""))
+
+    async def deliver():
+        await made.open()
+        try:
+            await made.deliver(logs.Batch([item], Position(6, 0), Position(7, 0)))
+        finally:
+            await made.close()
+
+    with pytest.raises(Undelivered, match="host in its url") as caught:
+        asyncio.run(deliver())
+    assert "SECRET" not in str(caught.value)
 
 
 def test_a_ca_file_that_is_none(tmp_path):
