@@ -5,11 +5,13 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 from skerry_hub.errors import HubError, StoreError
 from skerry_hub.outgoing import logs
-from skerry_hub.outgoing.destination import Destination, Gone
+from skerry_hub.outgoing.destination import Destination, Gone, Undelivered
+from skerry_hub.outgoing.items import Item
 from skerry_hub.outgoing.logs import Bookmark, Position
 from skerry_hub.store import Store
 
@@ -85,6 +87,8 @@ class Follower:
             log.error("%s: %s; it gets nothing until the hub starts again", self.name, gone)
             return False
         except Exception as error:
+            with suppress(StoreError):  # it may be long until it goes well again
+                self._keep()
             await self._pause(error)
             return True
         self._went_well()
@@ -93,13 +97,21 @@ class Follower:
         return True
 
     async def _deliver(self) -> int:
-        """Return how many items the destination accepted."""
+        """Return how many items the destination accepted, which is all of a batch."""
         batch = logs.batch(self._store, self._position, self._end, self._destination.send)
         if batch.items:
-            await self._destination.deliver(batch)
-            self._position = batch.behind
-            self.counts["delivered"] += len(batch.items)
+            try:
+                await self._destination.deliver(batch)
+            except Undelivered as failed:
+                self._move(batch.items[: failed.accepted])
+                raise
+            self._move(batch.items)
         return len(batch.items)
+
+    def _move(self, accepted: Sequence[Item]) -> None:
+        for item in accepted:
+            self._position = self._position.past(item)
+        self.counts["delivered"] += len(accepted)
 
     def _keep(self) -> None:
         if self._position != self._kept:
