@@ -279,6 +279,9 @@ class Store(Named, Protocol):
     def get(self, key: str) -> bytes | None:
         """Return a value of the hub itself."""
 
+    def known(self, prefix: str) -> list[str]:
+        """Return the keys of all values of the hub itself that begin so."""
+
     def put(
         self, key: str, value: bytes, action: str = "", detail: Mapping[str, object] = {}
     ) -> None:
