@@ -32,11 +32,9 @@ class Follower:
         self._destination = destination
         self._bookmark = Bookmark(store, destination.name)
         self._end = logs.end(store)
-        kept = self._bookmark.read()
-        if kept is None:  # kept at once, so that nothing is lost from now on
-            kept = Position() if destination.begin == "start" else self._end
-            self._bookmark.write(kept)
-        self._position = self._kept = kept
+        # Kept at once, whoever delivers: nothing is lost from now on.
+        begin = Position() if destination.begin == "start" else self._end
+        self._position = self._kept = self._bookmark.read() or self._bookmark.first(begin)
         self._keep_at = 0.0
         self._news = asyncio.Event()
         self._failures = 0  # since it last went well
@@ -57,6 +55,15 @@ class Follower:
     def warning(self) -> str:
         """What is wrong, or nothing."""
         return f"{self.name}: {self._error}; {self.behind} items wait" if self._error else ""
+
+    def resume(self) -> None:
+        """Go on where the destination is, whoever delivered until now; raise StoreError."""
+        self._position = self._kept = self._bookmark.read() or self._position
+        self._failures, self._error = 0, ""
+
+    def leave(self) -> None:
+        """Keep no position any more: another process does from now on."""
+        self._kept = self._position
 
     def see(self, end: Position) -> None:
         """Learn where the logs end."""

@@ -89,6 +89,11 @@ class Bookmark:
         kept = self._store.get(self._key)
         return None if kept is None else Position(*json.loads(kept))
 
+    def first(self, position: Position) -> Position:
+        """Keep a position unless one is kept; return the one that stands, or raise StoreError."""
+        stands = self._store.put_first(self._key, json.dumps(position).encode())
+        return Position(*json.loads(stands))
+
     def write(self, position: Position) -> None:
         """Keep a position; raise StoreError."""
         self._store.put(self._key, json.dumps(position).encode())

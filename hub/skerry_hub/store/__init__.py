@@ -299,6 +299,13 @@ class Store(Named, Protocol):
         Raises StoreReplaced if a backup was put in the store's place since it was opened.
         """
 
+    def lead(self) -> bool:
+        """Tell whether this process is the one that delivers, from now on until it ends.
+
+        One is, of all that have the store open. A process that lost it, as with its connection,
+        is told so once before it may be the one again: another one may have been it meanwhile.
+        """
+
     def check(self) -> str:
         """Read all pages and indexes; return "sound", or raise StoreError. Takes its time."""
 
