@@ -53,6 +53,13 @@ def delivers(url):
     return said
 
 
+def behind(url):
+    lines = get(url, "metrics").splitlines()
+    return [
+        float(each.split()[-1]) for each in lines if each.startswith("skerry_outgoing_behind{")
+    ]
+
+
 def test_one_of_three_delivers_and_when_it_is_killed_another(hub, receiver, broker, begin):
     watcher = broker.watch()
     (hub.data / "skerry.toml").write_text(
@@ -64,11 +71,12 @@ def test_one_of_three_delivers_and_when_it_is_killed_another(hub, receiver, brok
         until(lambda: any(delivers(url) for _, url in running), 5)
         assert [delivers(url) for _, url in running].count(True) == 1
         fill(hub, 150)
-        time.sleep(1.5)  # so that its position is kept
         last = (round + 1) * 150
         until(lambda last=last: receiver.numbers()[-1:] == [last])
         until(lambda last=last: watcher.numbers()[-1:] == [last])
         leader = next(each for each in running if delivers(each[1]))
+        until(lambda leader=leader: behind(leader[1]) == [0, 0])
+        time.sleep(1.5)  # so that its position is kept
         leader[0].kill()
         leader[0].wait()
         running.remove(leader)
@@ -88,11 +96,11 @@ def test_a_hub_that_is_ended_hands_over(hub, receiver, broker, begin):
         "share_port = true\n" + receiver.table() + broker.table()
     )
     hub.enroll("kitchen")
-    (first, _), (_, second) = begin(), begin()
+    (first, url), (_, second) = begin(), begin()
     until(lambda: watcher.statuses() == ["online"])
     fill(hub, 20)
     until(lambda: watcher.numbers() == receiver.numbers() == list(range(1, 21)))
-    time.sleep(0.3)  # the broker's acknowledgements come behind what the watcher gets
+    until(lambda: behind(url) == [0, 0])  # the hub knows that they got it, too
     began = time.monotonic()
     first.terminate()
     until(lambda: delivers(second))
