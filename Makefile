@@ -81,7 +81,8 @@ test-postgres: $(VENV)/test  ## the store and several hubs on PostgreSQL: apt-ge
 	    tests/hub/test_store.py tests/hub/test_store_batches.py tests/hub/test_audit.py \
 	    tests/hub/test_backup.py tests/hub/test_batches.py tests/hub/test_front.py \
 	    tests/hub/test_policy.py tests/hub/test_rotation.py tests/hub/test_pages.py \
-	    tests/hub/test_tokens.py tests/hub/test_web_parts.py tests/hub/test_replacing.py
+	    tests/hub/test_tokens.py tests/hub/test_web_parts.py tests/hub/test_replacing.py \
+	    tests/hub/test_delivering.py
 
 mip: $(VENV)/test  ## build/mip: a package index for mpremote mip install --index
 	$(BIN)/python -m skerry_hub.flash.mip build/mip

@@ -46,6 +46,23 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
+def hold(path: Path) -> int | None:
+    """Hold a file for as long as what is returned is open; None if another process does.
+
+    A killed one holds it no more. The file stays: of two with its name, two could hold one each.
+    Raises OSError.
+    """
+    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(file)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return file
+
+
 def keep_from_git(folder: Path) -> None:
     """Have git take nothing of a folder."""
     (folder / ".gitignore").write_text("*\n")

@@ -1,7 +1,8 @@
 """Health and metrics over HTTP, on an address of their own: for machines that watch the hub.
 
 GET /health    200 {"status": "ok", ...}, or 503 with what is wrong. Destinations that are away are
-               "warnings": no reason to restart a hub
+               "warnings": no reason to restart a hub. Of several
+               processes on one store one "delivers"
 GET /metrics   Prometheus' text format; no device's name and no secret is in it
 """
 
@@ -57,21 +58,26 @@ class _Collector:
         behind = GaugeMetricFamily(
             "skerry_outgoing_behind", "Readings and events that wait.", labels=["destination"]
         )
-        followers = self._running.outgoing.followers
+        outgoing = self._running.outgoing
+        followers = outgoing.followers
         for what, help in told.items():
             counted = CounterMetricFamily(f"skerry_outgoing_{what}", help, labels=["destination"])
             for each in followers:
                 counted.add_metric([each.name], each.counts[what])
             yield counted
-        for each in followers:
+        for each in followers if outgoing.delivers else ():  # others do not know
             behind.add_metric([each.name], each.behind)
         yield behind
+        yield GaugeMetricFamily(
+            "skerry_outgoing_delivers", "Whether this process delivers.", outgoing.delivers
+        )
 
 
 async def _health(request: web.Request) -> web.Response:
     running: Running = request.app[_RUNNING]
+    outgoing = running.outgoing
     said = {"status": "ok", "hub": running.id, "sessions": len(running.sessions),
-            "warnings": running.outgoing.warnings}  # fmt: skip
+            "delivers": outgoing.delivers, "warnings": outgoing.warnings}  # fmt: skip
     try:
         running.check()
     except StoreError as error:

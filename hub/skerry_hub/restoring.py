@@ -28,6 +28,7 @@ from skerry_hub.control import alive
 from skerry_hub.enrolment import row_keys
 from skerry_hub.errors import HubError, NotInitialised, StoreError, VaultError
 from skerry_hub.files import keep_from_git, locked, write_private
+from skerry_hub.outgoing.logs import carried_over
 from skerry_hub.store import RESTORED_AT, Device, Store, places
 from skerry_hub.store.database import remove
 from skerry_hub.store.replacing import present
@@ -180,6 +181,8 @@ def _listed(file: Path | None) -> set[tuple[str, str]]:
 
 def _merge(copy: Store, now: Store | None, report: Report, file: Path) -> None:
     """Bring into the copy what must not be undone, and say in its log that it was restored."""
+    if now is not None:
+        carried_over(now, copy)  # before any entry, so that all destinations get all of them
     for name in report.revoked:
         copy.revoke(name)
     for name in report.quarantined:

@@ -1,5 +1,6 @@
 """Backups that must not be restored, and restores that are cut off."""
 
+import json
 import os
 import shutil
 import sqlite3
@@ -16,6 +17,8 @@ from test_cli import ENV, Hub
 from skerry_hub import audit, enrolment, restoring, rotation
 from skerry_hub.backup import backup
 from skerry_hub.errors import HubError, StoreError, VaultError
+from skerry_hub.outgoing import logs
+from skerry_hub.outgoing.logs import Bookmark, Position
 
 
 @pytest.fixture
@@ -62,6 +65,25 @@ def test_what_was_cut_off_since_stays_so(config, file):
         assert audit.verified(hub.store).entries > 2
         with pytest.raises(HubError, match=r"cut off|another one"):
             audit.verified(hub.store, head)
+
+
+def test_destinations_newer_than_the_backup_get_what_the_restore_did(config, tmp_path):
+    file = tmp_path / "b.db"
+    with enrolment.opened(config) as hub:
+        Bookmark(hub.store, "old").write(Position(0, 1))
+        end = logs.end(hub.store)  # the backup's own entry is not in it
+        backup(hub.store, file)
+        hub.store.revoke("lamp")
+        Bookmark(hub.store, "old").write(logs.end(hub.store))
+        Bookmark(hub.store, "new").write(logs.end(hub.store))
+        Bookmark(hub.store, "mqtt").write(Position(0, 1))  # newer, and far behind
+    restoring.restore(config, file)
+    with enrolment.opened(config) as hub:
+        kept = {name: Bookmark(hub.store, name).read() for name in ("old", "new", "mqtt", "none")}
+        assert kept == {"old": Position(0, 1), "new": end, "mqtt": Position(0, 1), "none": None}
+        batch = logs.batch(hub.store, kept["new"], logs.end(hub.store), ("events",))
+        said = [json.loads(each.json)["action"] for each in batch.items]
+        assert (said[0], said[-1]) == ("revoke", "restore")
 
 
 def test_a_key_that_was_replaced_does_not_come_back(config, file):

@@ -1,13 +1,18 @@
 """The MQTT bridge of a real hub, with mosquitto and mosquitto_sub."""
 
+import re
 import signal
+import subprocess
 import time
+from collections import Counter
 
 import pytest
-from outgoing.broker import Broker
+from outgoing.broker import MOSQUITTO_SUB, PASSWORD, USER, Broker
 from outgoing.certificates import Authority
-from outgoing.parts import configure, fill, firsts, health, metric, stored, until
+from outgoing.parts import configure, fill, firsts, health, metric, opened, stored, until
 from real import finish
+
+from skerry_hub.outgoing.logs import Bookmark
 
 
 @pytest.fixture
@@ -141,6 +146,63 @@ def test_what_the_broker_refuses_is_not_taken_for_delivered(hub, broker):
     broker.signal(signal.SIGHUP)
     other = broker.watch("other/#")
     until(lambda: firsts(other.numbers()) == [1, 2, 3])
+
+
+def test_a_message_that_is_refused_brings_no_others_again(hub, broker):
+    """The broker refuses one device's topic; what came before and behind is not sent for ever."""
+    rules = broker.folder / "acl"
+    allowed = rules.read_text()
+    rules.write_text(allowed + "topic deny skerry/+/bad/readings\n")
+    broker.signal(signal.SIGHUP)
+    watcher = broker.watch()
+    configure(hub, broker.table())
+    hub.enroll("good")
+    hub.enroll("bad")
+    hub.start()
+    until(lambda: watcher.statuses() == ["online"])
+    fill(hub, 60, "good")
+    fill(hub, 1, "bad")
+    fill(hub, 30, "good")
+    until(lambda: metric(hub, "failed_total") >= 3)
+    came = Counter(watcher.numbers())
+    assert set(came) >= set(range(1, 61))
+    assert max(came[number] for number in range(1, 61)) == 1, came
+    assert max(came.values()) <= 2  # it was underway with the one that was refused
+    assert metric(hub, "behind") == 31
+    (said,) = health(hub)["warnings"]
+    assert re.search(r"refuses a message to skerry/h-\w+/bad/readings: Not authorized", said)
+    until(lambda: position(hub)[0] == 60)
+    seen = watcher.numbers()
+    hub.kill()
+    hub.start()
+    until(lambda: metric(hub, "failed_total") >= 2)
+    again = watcher.numbers()[len(seen) :]
+    assert set(again) <= set(range(62, 92))
+    rules.write_text(allowed)
+    broker.signal(signal.SIGHUP)
+    until(lambda: metric(hub, "behind") == 0, 40)
+    until(lambda: set(watcher.numbers()) == set(range(1, 92)))
+
+
+def position(hub):
+    with opened(hub) as store:
+        return Bookmark(store, "mqtt").read()
+
+
+def test_a_connection_that_is_lost_is_told(hub, broker):
+    """Though the next one works at once: somebody else may have the same client_id."""
+    broker.watch()
+    configure(hub, broker.table(client_id="same"))
+    hub.start()
+    until(lambda: "as same" in (broker.folder / "log").read_text())
+    subprocess.run(
+        [MOSQUITTO_SUB, "-h", "127.0.0.1", "-p", str(broker.port), "-u", USER, "-P", PASSWORD,
+         "-i", "same", "-t", "x", "-W", "1"], check=False, capture_output=True,
+    )  # fmt: skip
+    until(lambda: "the connection was lost" in hub.log.read_text())
+    assert hub.log.read_text().count("the connection was lost") == 1
+    hub.stop()
+    assert hub.log.read_text().count("the connection was lost") == 1
 
 
 def test_a_wrong_password(hub, broker):

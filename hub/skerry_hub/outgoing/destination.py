@@ -7,7 +7,14 @@ from skerry_hub.outgoing.logs import Batch
 
 
 class Undelivered(HubError):
-    """A destination did not accept a batch; the text says why, and it is tried again."""
+    """A destination did not accept a batch; the text says why, and it is tried again.
+
+    `accepted` of its items, the first ones, were accepted all the same, and are not.
+    """
+
+    def __init__(self, reason: str, accepted: int = 0) -> None:
+        super().__init__(reason)
+        self.accepted = accepted
 
 
 class Gone(Undelivered):

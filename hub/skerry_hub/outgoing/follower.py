@@ -5,11 +5,13 @@ import logging
 import random
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 
 from skerry_hub.errors import HubError, StoreError
 from skerry_hub.outgoing import logs
-from skerry_hub.outgoing.destination import Destination, Gone
+from skerry_hub.outgoing.destination import Destination, Gone, Undelivered
+from skerry_hub.outgoing.items import Item
 from skerry_hub.outgoing.logs import Bookmark, Position
 from skerry_hub.store import Store
 
@@ -30,11 +32,9 @@ class Follower:
         self._destination = destination
         self._bookmark = Bookmark(store, destination.name)
         self._end = logs.end(store)
-        kept = self._bookmark.read()
-        if kept is None:  # kept at once, so that nothing is lost from now on
-            kept = Position() if destination.begin == "start" else self._end
-            self._bookmark.write(kept)
-        self._position = self._kept = kept
+        # Kept at once, whoever delivers: nothing is lost from now on.
+        begin = Position() if destination.begin == "start" else self._end
+        self._position = self._kept = self._bookmark.read() or self._bookmark.first(begin)
         self._keep_at = 0.0
         self._news = asyncio.Event()
         self._failures = 0  # since it last went well
@@ -55,6 +55,15 @@ class Follower:
     def warning(self) -> str:
         """What is wrong, or nothing."""
         return f"{self.name}: {self._error}; {self.behind} items wait" if self._error else ""
+
+    def resume(self) -> None:
+        """Go on where the destination is, whoever delivered until now; raise StoreError."""
+        self._position = self._kept = self._bookmark.read() or self._position
+        self._failures, self._error = 0, ""
+
+    def leave(self) -> None:
+        """Keep no position any more: another process does from now on."""
+        self._kept = self._position
 
     def see(self, end: Position) -> None:
         """Learn where the logs end."""
@@ -85,6 +94,8 @@ class Follower:
             log.error("%s: %s; it gets nothing until the hub starts again", self.name, gone)
             return False
         except Exception as error:
+            with suppress(StoreError):  # it may be long until it goes well again
+                self._keep()
             await self._pause(error)
             return True
         self._went_well()
@@ -93,13 +104,21 @@ class Follower:
         return True
 
     async def _deliver(self) -> int:
-        """Return how many items the destination accepted."""
+        """Return how many items the destination accepted, which is all of a batch."""
         batch = logs.batch(self._store, self._position, self._end, self._destination.send)
         if batch.items:
-            await self._destination.deliver(batch)
-            self._position = batch.behind
-            self.counts["delivered"] += len(batch.items)
+            try:
+                await self._destination.deliver(batch)
+            except Undelivered as failed:
+                self._move(batch.items[: failed.accepted])
+                raise
+            self._move(batch.items)
         return len(batch.items)
+
+    def _move(self, accepted: Sequence[Item]) -> None:
+        for item in accepted:
+            self._position = self._position.past(item)
+        self.counts["delivered"] += len(accepted)
 
     def _keep(self) -> None:
         if self._position != self._kept:

@@ -8,13 +8,16 @@
 
 import json
 from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from skerry import cbor
 from skerry_hub.store import Reading
 from skerry_hub.store.ledger import Entry
+
+_MAX_DEPTH = 32  # of a `value`; many parsers stop somewhere behind that
+_INTEGERS = range(-(1 << 63), 1 << 64)  # what a signed or an unsigned 64-bit integer holds
 
 
 class Item(NamedTuple):
@@ -40,7 +43,7 @@ def of_reading(reading: Reading) -> Item:
 
 def of_entry(entry: Entry) -> Item:
     """Return an entry of the audit log as it leaves."""
-    said = {"who": entry.who, "action": entry.action, "detail": entry.said}
+    said = {"who": entry.who, "action": entry.action, "detail": _as_text(entry.said)}
     return _item("event", entry.id, entry.at, entry.subject, said)
 
 
@@ -55,14 +58,34 @@ def rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def _as_text(detail: Mapping[str, object]) -> object:
+    """Return a detail without what is no text, as of a file's name that is none: that is "?"."""
+    return json.loads(json.dumps(detail, ensure_ascii=False).encode("utf-8", "replace"))
+
+
 def _value(format: int | None, payload: bytes) -> dict[str, Any]:
-    """Return {"value": ...}, or nothing if it cannot be said in JSON."""
+    """Return {"value": ...}, or nothing if it cannot be said in JSON that every parser takes.
+
+    A receiver that cannot parse an item refuses it for ever, and all that waits behind it.
+    """
     try:
         value = _READ[format](payload)
-        json.dumps(value, allow_nan=False)
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()  # no lone surrogates
+        _bounded(value, _MAX_DEPTH)
     except (KeyError, ValueError, TypeError, RecursionError):
         return {}
     return {"value": value}
+
+
+def _bounded(value: object, depth: int) -> None:
+    """Raise ValueError for what is nested deeper, or has an integer beyond 64 bits."""
+    if isinstance(value, int) and value not in _INTEGERS:
+        raise ValueError("an integer beyond 64 bits")
+    if isinstance(value, list | dict):
+        if not depth:
+            raise ValueError("nested too deep")
+        for each in value.values() if isinstance(value, dict) else value:
+            _bounded(each, depth - 1)
 
 
 def _plain(value: object) -> object:

@@ -13,6 +13,7 @@ from skerry_hub.outgoing.items import Item, of_entry, of_reading
 from skerry_hub.store import RESTORED_AT, Store
 
 MAX_ITEMS = 100  # of a batch
+_KEY = "outgoing "  # and the destination's name
 MAX_BYTES = 256 * 1024  # of its items, unless a single one has more
 
 
@@ -81,13 +82,32 @@ class Bookmark:
 
     def __init__(self, store: Store, destination: str) -> None:
         self._store = store
-        self._key = f"outgoing {destination}"
+        self._key = _KEY + destination
 
     def read(self) -> Position | None:
         """Return the position, None for a new destination; raise StoreError."""
         kept = self._store.get(self._key)
         return None if kept is None else Position(*json.loads(kept))
 
+    def first(self, position: Position) -> Position:
+        """Keep a position unless one is kept; return the one that stands, or raise StoreError."""
+        stands = self._store.put_first(self._key, json.dumps(position).encode())
+        return Position(*json.loads(stands))
+
     def write(self, position: Position) -> None:
         """Keep a position; raise StoreError."""
         self._store.put(self._key, json.dumps(position).encode())
+
+
+def carried_over(now: Store, copy: Store) -> None:
+    """Let a backup know the destinations that are newer than it; raise StoreError.
+
+    They begin behind what is in it, so that they get what is done to it from now on, or where
+    they were if that is before.
+    """
+    there = end(copy)
+    for key in now.known(_KEY):
+        name = key.removeprefix(_KEY)
+        position, kept = Bookmark(now, name).read(), Bookmark(copy, name)
+        if position is not None and kept.read() is None:
+            kept.write(Position(*map(min, position, there)))

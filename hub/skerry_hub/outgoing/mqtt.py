@@ -41,6 +41,7 @@ class Mqtt:
             json.dumps({"hub": hub, "log": log}, separators=(",", ":"))[:-1].encode() + b","
         )
         self._link: Link | None = None
+        self._failed = False  # at the last batch
 
     def __repr__(self) -> str:
         return "<Mqtt>"
@@ -60,14 +61,24 @@ class Mqtt:
             raise
 
     async def deliver(self, batch: Batch) -> None:
-        """Publish a batch; what is not acknowledged is sent again in another connection."""
+        """Publish a batch; what is not acknowledged is sent again in another connection.
+
+        After a failure the first message goes alone: if the broker refuses that one for good, it
+        does not get again and again what comes behind it.
+        """
         if self._link is None:
             raise Undelivered("is not open")
+        messages = [self.message(each) for each in batch.items]
+        accepted = 0
         try:
-            await self._link.publish([self.message(each) for each in batch.items])
-        except Undelivered:
+            for part in (messages[:1], messages[1:]) if self._failed else (messages,):
+                await self._link.publish(part)
+                accepted += len(part)
+        except Undelivered as failed:
+            self._failed = True
             await self._drop()
-            raise
+            raise Undelivered(str(failed), accepted + failed.accepted) from None
+        self._failed = False
 
     async def close(self) -> None:
         """Say goodbye and disconnect."""

@@ -5,6 +5,7 @@ everything here but `_connect` happens there.
 """
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ from skerry_hub.outgoing.destination import Undelivered
 KEEPALIVE_S = 30
 _ANSWER_WITHIN_S = 30.0
 _GOODBYE_WITHIN_S = 1.0
+
+log = logging.getLogger(__name__)
 
 
 class Message(NamedTuple):
@@ -40,7 +43,7 @@ class Link:
         self.alive = False  # as far as is known
         self._closing = False
         self._reason = ""
-        self._waiting: dict[int, asyncio.Future[None]] = {}  # by packet identifier
+        self._waiting: dict[int, tuple[str, asyncio.Future[None]]] = {}  # by packet identifier
         client.on_connect = lambda *said: self._call(self._on_connect, said[3])
         client.on_disconnect = lambda *said: self._call(
             self._end, f"ends the connection: {said[3]}"
@@ -51,7 +54,11 @@ class Link:
         """Connect; raise Undelivered."""
         # A thread that nobody waits for: a name server or a TLS handshake may take its time.
         threading.Thread(target=self._connect, args=(host, port), daemon=True).start()
-        await self._answer(self._connected)
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_S):
+                await self._connected
+        except TimeoutError:
+            raise Undelivered("does not answer in time") from None
 
     def _connect(self, host: str, port: int) -> None:
         try:
@@ -65,24 +72,30 @@ class Link:
 
     async def publish(self, messages: Sequence[Message]) -> None:
         """Publish messages in their order; return when all are acknowledged, or Undelivered."""
-        sent = []
-        for each in messages:
-            info = self._client.publish(each.topic, each.payload, qos=1, retain=each.retain)
-            if info.rc != paho.MQTT_ERR_SUCCESS:
-                raise Undelivered(self._reason or paho.error_string(info.rc))
-            self._waiting[info.mid] = self._loop.create_future()
-            sent.append(self._waiting[info.mid])
-        await self._answer(asyncio.gather(*sent))
-
-    async def _answer(self, awaited: "asyncio.Future[Any]") -> None:
-        if self._ended.is_set():
-            awaited.cancel()
-            raise Undelivered(self._reason)
+        sent: list[asyncio.Future[None]] = []
+        accepted = 0
         try:
+            for each in messages:
+                sent.append(self._sent(each))
             async with asyncio.timeout(_ANSWER_WITHIN_S):
-                await awaited
+                for waiting in sent:
+                    await waiting
+                    accepted += 1
         except TimeoutError:
-            raise Undelivered("does not answer in time") from None
+            raise Undelivered("does not answer in time", accepted) from None
+        except Undelivered as failed:
+            raise Undelivered(str(failed), accepted) from None
+
+    def _sent(self, message: Message) -> "asyncio.Future[None]":
+        """Send a message; return what is done when it is acknowledged, or raise Undelivered."""
+        if self._ended.is_set():
+            raise Undelivered(self._reason)
+        info = self._client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise Undelivered(self._reason or paho.error_string(info.rc))
+        waiting: asyncio.Future[None] = self._loop.create_future()
+        self._waiting[info.mid] = message.topic, waiting
+        return waiting
 
     async def close(self) -> None:
         """Disconnect, or give up after a second."""
@@ -108,20 +121,26 @@ class Link:
             self._connected.set_result(None)
 
     def _on_publish(self, mid: int, reason: ReasonCode) -> None:
-        waiting = self._waiting.pop(mid, None)
+        topic, waiting = self._waiting.pop(mid, ("", None))
         if waiting is None or waiting.done():
             return
         if reason.is_failure:
-            waiting.set_exception(Undelivered(f"refuses a message: {reason}"))
+            _fail(waiting, f"refuses a message to {topic}: {reason}")
         else:
             waiting.set_result(None)
 
     def _end(self, reason: str) -> None:
         self._reason = self._reason or reason
+        if self.alive and not self._closing:  # the next one may work at once, and so say nothing
+            log.warning("mqtt: the connection was lost: %s", self._reason)
         self.alive = False
         self._ended.set()
-        for each in (self._connected, *self._waiting.values()):
+        for each in (self._connected, *(waiting for _, waiting in self._waiting.values())):
             if not each.done():
-                each.set_exception(Undelivered(self._reason))
-                each.exception()  # it may be that nobody asks
+                _fail(each, self._reason)
         self._waiting.clear()
+
+
+def _fail(waiting: "asyncio.Future[None]", reason: str) -> None:
+    waiting.set_exception(Undelivered(reason))
+    waiting.exception()  # it may be that nobody asks

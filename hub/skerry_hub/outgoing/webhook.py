@@ -60,6 +60,8 @@ class Webhook:
             status = await self._post(body, headers)
         except TimeoutError:
             raise Undelivered("does not answer in time") from None
+        except (aiohttp.InvalidURL, UnicodeError):  # the text of the former is all of the URL
+            raise Undelivered("has a host in its url that is none: check it") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Undelivered(_reason(error)) from None
         if status == 410:

@@ -279,6 +279,9 @@ class Store(Named, Protocol):
     def get(self, key: str) -> bytes | None:
         """Return a value of the hub itself."""
 
+    def known(self, prefix: str) -> list[str]:
+        """Return the keys of all values of the hub itself that begin so."""
+
     def put(
         self, key: str, value: bytes, action: str = "", detail: Mapping[str, object] = {}
     ) -> None:
@@ -294,6 +297,13 @@ class Store(Named, Protocol):
         """Say that this process is a running hub, for as long as it is connected.
 
         Raises StoreReplaced if a backup was put in the store's place since it was opened.
+        """
+
+    def lead(self) -> bool:
+        """Tell whether this process is the one that delivers, from now on until it ends.
+
+        One is, of all that have the store open. A process that lost it, as with its connection,
+        is told so once before it may be the one again: another one may have been it meanwhile.
         """
 
     def check(self) -> str:

@@ -25,6 +25,7 @@ from skerry_hub.store.postgres_moves import LOCK, Batch
 from skerry_hub.store.server import (
     HUB,
     KEYS,
+    LEAD,
     ORDER,
     ORDER_END,
     WRITING,
@@ -234,6 +235,10 @@ class PostgresStore(Lifecycle, Values, Tokens, Pages):
     def claim(self) -> None:
         with self._edge():
             self._db.claim(HUB)
+
+    def lead(self) -> bool:
+        with self._edge():
+            return self._db.lead(LEAD)
 
     def scrub(self) -> bool:
         return True  # the server's own work: docs/operating.md says what remains until when

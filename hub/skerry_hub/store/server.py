@@ -27,6 +27,10 @@ _SETTINGS = {
     "lock_timeout": "5s",  # for another process's transaction
     "idle_in_transaction_session_timeout": "30s",  # what hangs holds nobody up for longer
     "default_transaction_isolation": "read committed",  # a second look sees who came first
+    "tcp_keepalives_idle": "10",  # a machine that is gone holds no lock for longer than 20 s
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15s",
 }
 _DEFAULTS: dict[str, Any] = {  # of libpq: a server that is gone is noticed
     "connect_timeout": 5,
@@ -44,6 +48,7 @@ ORDER_END = _RANGE + (1 << 44)
 WRITING = ORDER_END + 1  # whoever writes into the audit log
 KEYS = ORDER_END + 2  # shared by writers of sealed values
 HUB = ORDER_END + 3  # shared by running hubs
+LEAD = ORDER_END + 4  # the hub that delivers
 
 _REMEDIES = {  # by SQLSTATE or its class
     "53100": "the disk of the server is full: make room and try again",
@@ -122,6 +127,7 @@ class Session:
         self._retry_at = 0.0
         self._why = ""
         self._claimed: int | None = None
+        self._leads: psycopg.Connection | None = None  # the one that holds the lock of `lead`
         self.restored: list[Any] = []  # when it last was when this process opened it
         self.connection()
 
@@ -235,6 +241,19 @@ class Session:
             raise StoreReplaced(
                 f"database {self.place}: a backup was put in its place meanwhile: start again"
             )
+
+    def lead(self, lock: int) -> bool:
+        """Hold an advisory lock alone, if nobody else does; tell whether it is held.
+
+        It is lost with the connection. After that the first answer is False, whoever has it.
+        """
+        db = self.connection()
+        if self._leads is None:
+            ((held,),) = db.execute("SELECT pg_try_advisory_lock(%s)", (lock,)).fetchall()
+            self._leads = db if held else None
+        elif self._leads is not db:
+            self._leads = None
+        return self._leads is not None
 
     def close(self) -> None:
         """Close the connection."""

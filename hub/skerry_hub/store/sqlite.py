@@ -5,6 +5,7 @@ Every write is one BEGIN IMMEDIATE transaction, synced to the disk before it ret
 
 # ruff: noqa: D102 - what the methods do is said once, in `Store`.
 
+import os
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skerry_hub.errors import StoreDamaged, StoreError, StoreReplaced
+from skerry_hub.files import hold
 from skerry_hub.store import Advance, Candidate, NewReading, Reading, Write
 from skerry_hub.store.database import BUSY_S, alone, edge, identity, opened, refuse_moved
 from skerry_hub.store.lifecycle import Lifecycle
@@ -68,6 +70,7 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
 
     _db: sqlite3.Connection
     _POSITION = "instr"
+    _lead: int | None = None  # the descriptor by which this process leads
 
     def __init__(self, path: Path) -> None:
         """Open the database; raise NotInitialised or StoreError."""
@@ -211,6 +214,18 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         self._in_place()  # beside that, its control socket says so
         refuse_moved(self._path)
 
+    def lead(self) -> bool:
+        # A file of its own: the folder is locked by whoever works in it (files.locked), and with
+        # a descriptor of the database SQLite's locks of it would be closed too.
+        path = self._path.with_name(self._path.name + ".lead")
+        try:
+            self._lead = hold(path) if self._lead is None else self._lead
+        except OSError as error:
+            raise StoreError(
+                f"{path}: {error.strerror}: check who owns it, its folder and the disk"
+            ) from None
+        return self._lead is not None
+
     def check(self) -> str:
         found = self._read("PRAGMA integrity_check(1)")[0][0]
         if found != "ok":
@@ -236,3 +251,6 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
         with suppress(StoreError):
             self.scrub()
         self._db.close()
+        if self._lead is not None:
+            os.close(self._lead)
+            self._lead = None

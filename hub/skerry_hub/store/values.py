@@ -64,6 +64,10 @@ class Values(Portable):
         rows = self._read("SELECT value FROM meta WHERE key = ?", key)
         return rows[0][0] if rows else None
 
+    def known(self, prefix: str) -> list[str]:
+        query = "SELECT key FROM meta WHERE substr(key, 1, ?) = ? ORDER BY key"
+        return [key for (key,) in self._read(query, len(prefix), prefix)]
+
     def put(
         self, key: str, value: bytes, action: str = "", detail: Mapping[str, object] = {}
     ) -> None:
