@@ -16,8 +16,14 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def destroy(path: Path) -> None:
-    """Overwrite a file, if there is one, and remove it; a flash disk may keep a copy."""
-    if path.exists():
+    """Overwrite a file, if there is one, and remove it; a flash disk may keep a copy.
+
+    If it has another name, too, it stays as it is under that one.
+    """
+    if path.exists() and path.stat().st_nlink > 1:
+        path.unlink()
+        synced(path.parent)
+    elif path.exists():
         with path.open("r+b") as opened:
             opened.write(bytes(path.stat().st_size))
             opened.flush()

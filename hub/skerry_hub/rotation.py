@@ -84,6 +84,13 @@ def _beside(kek: KeySource, make: bool) -> KeySource:
             " --to-pkcs11; if you did, name it in the settings first"
         )
     new = path.with_name(path.name + ".new")
+    if make and new.exists() and new.stat().st_size == 0:  # a rotation was cut off
+        new.unlink()
+    if not make and not new.exists():
+        raise VaultError(
+            "a rotation to another key began: name that one with --to-file, --to-command or"
+            " --to-pkcs11; if you did, name it in the settings first"
+        )
     if make and not new.exists():
         create_kek(new)
         synced(new.parent)
@@ -143,7 +150,7 @@ def _place(hub: Hub) -> None:
 
 def _finish(hub: Hub, kek: bytes) -> None:
     turned = hub.store.get("turned_row_key")
-    if turned is None:
+    if turned is None or not opens(kek, hub.id, turned):
         raise StoreError("this rotation was ended by another one: see skerry audit")
     seen = {"turned_row_key": turned, "next_row_key": None}
     hub.store.change_keys(seen, {"row_key": turned, "turned_row_key": None}, "rotation ends")

@@ -1,6 +1,7 @@
 """A restore while others work on the same store: nobody's work is lost unnoticed."""
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -255,6 +256,76 @@ def test_who_opens_it_between_two_renames_waits(config, file, monkeypatch, place
     assert restoring.restore(config, file).restored
     assert started[0].wait(10) == 0, started[0].stdout.read()
     assert states(config) == {"lamp": "active", "door": "quarantined"}
+
+
+@sqlite_only
+def test_a_process_that_has_it_open_keeps_it_and_may_go_on(config, file, monkeypatch):
+    """It could be about to open the journal, which is not the new database's."""
+    monkeypatch.setattr("skerry_hub.store.replacing.BUSY_S", 0.2)
+    script = (
+        "import sys; from pathlib import Path; from skerry_hub.store.sqlite import SqliteStore;"
+        "store = SqliteStore(Path(sys.argv[1])); print('open', flush=True);"
+        "sys.stdin.readline(); print(store.quarantine('door', 'odd'))"
+    )
+    command = [sys.executable, "-c", script, str(config.database)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as other:
+        assert other.stdout.readline() == "open\n"
+        names = sorted(each.name for each in config.data.iterdir())
+        with pytest.raises(StoreError, match="another process has it open"):
+            restoring.restore(config, file)
+        assert sorted(each.name for each in config.data.iterdir()) == names
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "True\n"
+    assert restoring.restore(config, file).quarantined == ["door"]
+
+
+@sqlite_only
+@pytest.mark.parametrize("place", ["link", "rename"])
+def test_a_step_that_fails_is_undone(config, file, monkeypatch, place):
+    def fails(*arguments):
+        if place == "link" or arguments[0].name == "restore.part":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return rename(*arguments)
+
+    rename = Path.rename
+    with enrolment.opened(config) as hub:
+        hub.store.revoke("lamp")
+    with monkeypatch.context() as patched:
+        patched.setattr(os if place == "link" else Path, place, fails)
+        with pytest.raises(StoreError, match=r"No space.*nothing was replaced"):
+            restoring.restore(config, file)
+    assert states(config) == {"lamp": "revoked", "door": "active"}
+    assert list(config.data.glob("*.before*")) == list(config.data.glob("*.part*")) == []
+
+
+@sqlite_only
+def test_what_was_before_is_put_back_and_taken_for_a_backup(config, file):
+    with enrolment.opened(config) as hub:
+        enrolled(hub, "later")
+    restoring.restore(config, file)
+    before = config.database.with_name("skerry.db.before")
+    assert set(states(config)) == {"lamp", "door"}
+    restoring.restore(config, before)
+    assert set(states(config)) == {"lamp", "door", "later"}
+    with closing(opened_anyway(before)) as db:
+        assert db.execute("SELECT count(*) FROM device").fetchone() == (2,)
+
+
+@sqlite_only
+def test_the_last_step_of_one_that_was_cut_off_is_made_up_for(config, file, monkeypatch):
+    with enrolment.opened(config) as hub:
+        enrolled(hub, "later")
+    restoring.restore(config, file)
+    before = config.database.with_name("skerry.db.before")
+    before.rename(before.with_name("skerry.db.before.part"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", lambda *_: os.stat("/none"))
+        with pytest.raises(StoreError, match="nothing was replaced"):
+            restoring.restore(config, file)
+    with closing(opened_anyway(before)) as db:
+        assert db.execute("SELECT count(*) FROM device").fetchone() == (3,)
 
 
 @postgres_only

@@ -1,6 +1,7 @@
 """Keys are exchanged under a running hub, cut off anywhere, and from every kind of source."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -16,9 +17,11 @@ from test_cli import ENV, Hub
 
 from skerry.chain import Chain
 from skerry_hub import audit, device_config, enrolment, rotation
+from skerry_hub.backup import backup
 from skerry_hub.config import Config
 from skerry_hub.errors import StaleKey, StoreError, VaultError
 from skerry_hub.keysource import KeySource
+from skerry_hub.restoring import restore
 from skerry_hub.store import replaces
 from skerry_hub.store.places import open_store
 from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek
@@ -252,6 +255,35 @@ def test_a_key_that_is_not_the_one_that_it_began_with_takes_no_place(config, tmp
         with pytest.raises(VaultError, match="see skerry audit"):
             rotation._place(hub)
     assert config.kek.read() == old
+
+
+def test_a_key_that_has_its_place_already_is_not_overwritten(config, tmp_path):
+    """Cut off while the new key takes the old one's place; then a backup of before comes back."""
+    kek = config.kek.read()
+    with enrolment.opened(config) as hub:
+        backup(hub.store, tmp_path / "b.db")
+        row_key = hub.store.get("row_key")
+        (tmp_path / "data" / "kek.new").touch(0o600)  # that of an earlier one, cut off as well
+        (tmp_path / "data" / "kek.new").write_bytes(b"")
+        rotation._begin(hub, row_key, kek, b"1" * 32)
+    os.link(tmp_path / "data" / "kek", tmp_path / "data" / "kek.old")
+    restore(config, tmp_path / "b.db")
+    with enrolment.opened(config) as hub, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rotation, "_begin", lambda *_: sys.exit(9))
+        with pytest.raises(SystemExit):
+            rotation.rotate(hub)
+    assert config.kek.read() == kek
+    with enrolment.opened(config) as hub:
+        assert rotation.rotate(hub).finished
+    assert opens(config)
+
+
+def test_a_rotation_to_another_key_is_not_gone_on_with_without_it(config, tmp_path):
+    create_kek(tmp_path / "new")
+    with enrolment.opened(config) as hub:
+        rotation.rotate(hub, KeySource("file", str(tmp_path / "new")))
+        with pytest.raises(VaultError, match="name that one with --to-file"):
+            rotation.rotate(hub)
 
 
 def test_another_source_takes_over_in_two_steps(config, tmp_path):

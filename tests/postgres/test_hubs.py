@@ -299,4 +299,4 @@ def test_a_hub_runs_where_nobody_replaces_its_store(hubs, tmp_path):
     env = {**os.environ, "SKERRY_KEK_FILE": str(hubs.data / "kek")}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "a hub runs on it: end all of them first" in done.stderr
+    assert "a hub or skerry rotate-key runs on it: end it first" in done.stderr

@@ -218,7 +218,7 @@ def test_a_backup_comes_back_into_postgresql(config, devices, tmp_path):
         hub.store.revoke("d-1")
         with closing(places.open_store(there)) as running:
             running.claim()
-            with pytest.raises(StoreError, match="a hub runs on it"):
+            with pytest.raises(StoreError, match="runs on it: end it first"):
                 restoring.restore(there, tmp_path / "b.db")
     assert made.devices == 5
     report = restoring.restore(there, tmp_path / "b.db")

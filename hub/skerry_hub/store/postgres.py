@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from psycopg import errors
 
 from skerry_hub.errors import StoreError
+from skerry_hub.files import synced
 from skerry_hub.store import Candidate, NewReading, Reading, Write, copying
 from skerry_hub.store.database import opened as opened_file
 from skerry_hub.store.database import remove
@@ -261,6 +262,7 @@ def held(conninfo: str) -> Iterator["HeldTables"]:
                 tables.now = PostgresStore.on(session)
                 tables.now.check()
             yield tables
+            tables.settled = True  # if it is lost while it commits, nobody knows
         tables.keep()
     finally:
         tables.forget()
@@ -274,6 +276,7 @@ class HeldTables:
         self._session = session
         self.now: PostgresStore | None = None
         self._kept: tuple[Path, Path] | None = None
+        self.settled = False
 
     def replace(self, copy: Path, before: Path) -> None:
         """See `replacing.Held`: what was there stays as it was until the transaction ends."""
@@ -291,10 +294,11 @@ class HeldTables:
             part, before = self._kept
             remove(before)
             part.rename(before)
+            synced(before.parent)
 
     def forget(self) -> None:
-        """Remove what is not in its place."""
-        if self._kept is not None:
+        """Remove the copy of what is certainly still there."""
+        if self._kept is not None and not self.settled:
             remove(self._kept[0])
 
 
@@ -303,7 +307,9 @@ def claim_alone(session: Session) -> None:
     session.execute(_TAKE_YOUR_TIME)
     ((free,),) = session.execute("SELECT pg_try_advisory_xact_lock(?)", (HUB,)).fetchall()
     if not free:
-        raise StoreError(f"database {session.place}: a hub runs on it: end all of them first")
+        raise StoreError(
+            f"database {session.place}: a hub or skerry rotate-key runs on it: end it first"
+        )
     session.execute("SELECT pg_advisory_xact_lock(?)", (WRITING,))
 
 

@@ -10,15 +10,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from skerry_hub.errors import NotInitialised, StoreDamaged, StoreError
 from skerry_hub.files import synced
 from skerry_hub.store import Store
-from skerry_hub.store.database import BUSY_S, remove
+from skerry_hub.store.database import BUSY_S
 from skerry_hub.store.sqlite import SqliteStore
 
-_PENDING_BYTE = 0x40000000  # sqlite.org/fileformat2.html#the_lock_byte_page
+_JOURNAL = ("-wal", "-shm")
+# The pending byte and the shared range: sqlite.org/fileformat2.html#the_lock_byte_page, lockingv3.
+_LOCKS = ((0x40000000, 1), (0x40000002, 510))
 AnyStore = TypeVar("AnyStore", bound=Store)
 
 
@@ -71,53 +73,72 @@ class _File:
         with copy.open("rb") as opened:
             os.fsync(opened.fileno())
         part = before.with_name(before.name + ".part")
-        remove(part)
-        remove(before)
-        with _none_opens(self._path):
-            journal = [_moved(self._path, part, end) for end in ("-wal", "-shm")]
+        if part.exists():  # another restore was cut off: before its rename, or behind it
+            part.unlink() if _same(part, self._path) else part.rename(before)
+        with _nobody_has(self._path):
             if self._path.exists():
                 os.link(self._path, part)
-            copy.rename(self._path)
-        if self.now is None:  # the journal may have what the damaged file has not
-            for each, end in zip(journal, ("-wal", "-shm"), strict=True):
-                if each.exists():
-                    each.rename(_beside(before, end))
-        else:  # it is empty
-            for each in journal:
-                each.unlink(missing_ok=True)
+            self._rename(copy, part)
+        for end in _JOURNAL:
+            _beside(before, end).unlink(missing_ok=True)
+            if self.now is None and _beside(part, end).exists():  # it may have what is not in it
+                _beside(part, end).rename(_beside(before, end))
+            _beside(part, end).unlink(missing_ok=True)
         if part.exists():
             part.rename(before)
         synced(self._path.parent)
 
+    def _rename(self, copy: Path, part: Path) -> None:
+        """Put the copy in place, and the journal of what is there beside `part`; both or none."""
+        moved = [end for end in _JOURNAL if _beside(self._path, end).exists()]
+        try:
+            for end in moved:
+                _beside(self._path, end).rename(_beside(part, end))
+            copy.rename(self._path)
+        except OSError:
+            for end in moved:
+                with suppress(FileNotFoundError):
+                    _beside(part, end).rename(_beside(self._path, end))
+            part.unlink(missing_ok=True)
+            raise
+
 
 @contextmanager
-def _none_opens(path: Path) -> Iterator[None]:
-    """Let nobody begin to read a database, or it would meet a journal that is not its own.
+def _nobody_has(path: Path) -> Iterator[None]:
+    """Wait until nobody else has a database open, and let nobody open it.
 
-    Who wants to takes a lock of SQLite's pending byte for a moment, and waits for BUSY_S.
+    Or who opens it meanwhile would have the former file with the journal of the copy. SQLite locks
+    a byte for a moment to open a file, then others as long as it is open. Raises StoreError.
     """
     if not path.exists():
         yield
         return
-    end = time.monotonic() + BUSY_S
-    with path.open("r+b") as file:  # to close it lets go of all this process's locks of the file
-        while True:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _PENDING_BYTE)
-                break
-            except OSError:
-                if time.monotonic() > end:
-                    raise StoreError(f"database {path}: others open it all the time") from None
-                time.sleep(0.001)
-        yield
+    end = time.monotonic() + 2 * BUSY_S  # who waits for us to end gives up after the half of it
+    try:
+        with path.open("r+b") as file:  # closed, it lets go of all this process's locks of it
+            for start, length in _LOCKS:
+                while not _locked(file, start, length):
+                    if time.monotonic() > end:
+                        raise StoreError(
+                            f"database {path}: another process has it open: end that one, skerry"
+                            " tail for example, or try again"
+                        )
+                    time.sleep(0.001)
+            yield
+    except OSError as error:
+        raise StoreError(f"database {path}: {error.strerror}: nothing was replaced") from None
 
 
-def _moved(path: Path, to: Path, end: str) -> Path:
-    """Rename what is beside a database, if it is there; return its new name."""
-    new = _beside(to, end)
-    with suppress(FileNotFoundError):
-        _beside(path, end).rename(new)
-    return new
+def _locked(file: BinaryIO, start: int, length: int) -> bool:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, length, start)
+    except (BlockingIOError, PermissionError):  # POSIX has both
+        return False
+    return True
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.exists() and one.samefile(other)
 
 
 def _beside(path: Path, end: str) -> Path:
