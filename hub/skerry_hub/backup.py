@@ -14,7 +14,7 @@ from pathlib import Path
 
 from skerry_hub import audit
 from skerry_hub.errors import HubError
-from skerry_hub.files import synced, write_private
+from skerry_hub.files import beside, synced, write_private
 from skerry_hub.store import Store
 from skerry_hub.store.database import edge
 
@@ -38,7 +38,7 @@ def backup(store: Store, file: Path) -> Backup:
     """
     if file.exists():
         raise HubError(f"{file} is there: name a new file")
-    part = file.with_name(file.name + ".part")
+    part = beside(file, ".part")
     part.unlink(missing_ok=True)
     write_private(part, b"")
     try:

@@ -37,7 +37,7 @@ from skerry_hub.files import keep_from_git, locked, synced
 from skerry_hub.keysource import KeySource
 from skerry_hub.store import Device, NewDevice, Store, duplicate, named, replacement
 from skerry_hub.store.places import create, open_store, shown
-from skerry_hub.vault import Vault, create_kek, new_row_key, read_kek
+from skerry_hub.vault import Vault, new_row_key, present_kek
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _UNAMBIGUOUS = "23456789abcdefghjkmnpqrstvwxyz"
@@ -91,7 +91,7 @@ def init(config: Config, hub: str | None = None) -> str:
         _refuse_what_is_there(config)
         config.data.chmod(0o700)
         keep_from_git(config.data)
-        kek = _kek(config.kek.path) if config.kek.path else config.kek.read()
+        kek = present_kek(config.kek.path) if config.kek.path else config.kek.read()
         create(config, {"hub": hub.encode(), "row_key": new_row_key(kek, hub)})
         synced(config.data)
     return hub
@@ -116,17 +116,6 @@ def _refuse_what_is_there(config: Config) -> None:
                 " skerry run; for a new hub, name an empty database"
             )
         raise AlreadyInitialised(f"{config.data} holds a hub: choose another --data for a new one")
-
-
-def _kek(path: Path) -> bytes:
-    """Return the KEK that was brought along or that an earlier init made, or else a new one."""
-    if path.is_file() and path.stat().st_size == 0:  # an init was cut off
-        path.unlink()
-    if path.exists():
-        return read_kek(path)
-    kek = create_kek(path)
-    synced(path.parent)
-    return kek
 
 
 def open_hub(config: Config) -> Hub:

@@ -66,6 +66,9 @@ class StoreDamaged(StoreError):
 class StoreReplaced(StoreError):
     """A backup was put in the place of the database that this process had opened."""
 
+    def __init__(self, place: object) -> None:
+        super().__init__(f"database {place}: a backup was put in its place meanwhile: start again")
+
 
 class BadName(HubError):
     """An id or a label is not of the form that all have."""

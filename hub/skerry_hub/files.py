@@ -15,19 +15,22 @@ def write_private(path: Path, content: bytes) -> None:
         os.fsync(opened.fileno())
 
 
+def beside(path: Path, end: str) -> Path:
+    """Return the path of a file's name with an end to it."""
+    return path.with_name(path.name + end)
+
+
 def destroy(path: Path) -> None:
     """Overwrite a file, if there is one, and remove it; a flash disk may keep a copy.
 
     If it has another name, too, it stays as it is under that one.
     """
-    if path.exists() and path.stat().st_nlink > 1:
-        path.unlink()
-        synced(path.parent)
-    elif path.exists():
-        with path.open("r+b") as opened:
-            opened.write(bytes(path.stat().st_size))
-            opened.flush()
-            os.fsync(opened.fileno())
+    if path.exists():
+        if path.stat().st_nlink == 1:
+            with path.open("r+b") as opened:
+                opened.write(bytes(path.stat().st_size))
+                opened.flush()
+                os.fsync(opened.fileno())
         path.unlink()
         synced(path.parent)
 

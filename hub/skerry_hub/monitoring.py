@@ -1,8 +1,8 @@
 """Health and metrics over HTTP, on an address of their own: for machines that watch the hub.
 
 GET /health    200 {"status": "ok", ...}, or 503 with what is wrong. Destinations that are away are
-               "warnings": no reason to restart a hub. Of several
-               processes on one store one "delivers"
+               "warnings": no reason to restart a hub. Of several processes on one store one
+               "delivers"
 GET /metrics   Prometheus' text format; no device's name and no secret is in it
 """
 

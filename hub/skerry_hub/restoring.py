@@ -27,7 +27,7 @@ from skerry_hub.config import Config
 from skerry_hub.control import alive
 from skerry_hub.enrolment import row_keys
 from skerry_hub.errors import HubError, NotInitialised, StoreError, VaultError
-from skerry_hub.files import keep_from_git, locked, write_private
+from skerry_hub.files import beside, keep_from_git, locked, write_private
 from skerry_hub.outgoing.logs import carried_over
 from skerry_hub.store import RESTORED_AT, Device, Store, places
 from skerry_hub.store.database import remove
@@ -78,7 +78,7 @@ def restore(config: Config, file: Path, revocations: Path | None = None) -> Repo
             report = _compared(config, copy, held.now, _listed(revocations))
             _merge(copy, held.now, report, file)
             copy.close_alone()
-            before = config.database.with_name(config.database.name + ".before")
+            before = beside(config.database, ".before")
             held.replace(_part(config), before)
     report.restored = True
     return report

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from skerry_hub.enrolment import Hub
 from skerry_hub.errors import StoreError, VaultError
-from skerry_hub.files import destroy, locked, synced
+from skerry_hub.files import beside, destroy, locked, synced
 from skerry_hub.keysource import KeySource
 from skerry_hub.store import Sealed, replaces
-from skerry_hub.vault import create_kek, opens, read_kek, wrap_as
+from skerry_hub.vault import opens, present_kek, read_kek, wrap_as
 
 _BATCH = 1000  # values in one transaction: some 20 ms in which nobody else writes
 
@@ -83,17 +83,14 @@ def _beside(kek: KeySource, make: bool) -> KeySource:
             f"the key comes from a {kek.kind}: name the new one with --to-file, --to-command or"
             " --to-pkcs11; if you did, name it in the settings first"
         )
-    new = path.with_name(path.name + ".new")
-    if make and new.exists() and new.stat().st_size == 0:  # a rotation was cut off
-        new.unlink()
-    if not make and not new.exists():
+    _, new = _files(path)
+    if make:
+        present_kek(new)
+    elif not new.exists():
         raise VaultError(
             "a rotation to another key began: name that one with --to-file, --to-command or"
             " --to-pkcs11; if you did, name it in the settings first"
         )
-    if make and not new.exists():
-        create_kek(new)
-        synced(new.parent)
     return KeySource("file", str(new))
 
 
@@ -160,4 +157,4 @@ def _finish(hub: Hub, kek: bytes) -> None:
 
 
 def _files(path: Path) -> tuple[Path, Path]:
-    return path.with_name(path.name + ".old"), path.with_name(path.name + ".new")
+    return beside(path, ".old"), beside(path, ".new")

@@ -24,11 +24,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from skerry_hub.errors import VaultError
-from skerry_hub.files import write_private
+from skerry_hub.files import synced, write_private
 
 __all__ = [
-    "Vault", "VaultError", "create_kek", "new_row_key", "opens", "parse_kek", "read_kek",
-    "wrap_as",
+    "Vault", "VaultError", "create_kek", "new_row_key", "opens", "parse_kek", "present_kek",
+    "read_kek", "wrap_as",
 ]  # fmt: skip
 
 _KEY_LENGTH = 32  # bytes
@@ -156,6 +156,17 @@ def create_kek(path: Path) -> bytes:
         write_private(path, kek.hex().encode() + b"\n")
     except OSError as error:
         raise VaultError(f"cannot write the key-encryption key {path}: {error.strerror}") from None
+    return kek
+
+
+def present_kek(path: Path) -> bytes:
+    """Return the KEK that is there, or else a new one, durable; raise VaultError."""
+    if path.is_file() and path.stat().st_size == 0:  # who made it was cut off
+        path.unlink()
+    if path.exists():
+        return read_kek(path)
+    kek = create_kek(path)
+    synced(path.parent)
     return kek
 
 

@@ -122,12 +122,12 @@ CUT = """
 import os, sys
 from pathlib import Path
 from cuts import Cuts
-from skerry_hub import enrolment, rotation
+from skerry_hub import enrolment, rotation, vault
 from skerry_hub.config import Config
 from skerry_hub.store.sqlite import SqliteStore
 
 Cuts(int(sys.argv[2])).at((SqliteStore, "change_keys"), (SqliteStore, "reseal"), (os, "link"),
-                          (rotation, "create_kek"), (Path, "rename"), (Path, "unlink"))
+                          (vault, "create_kek"), (Path, "rename"), (Path, "unlink"))
 rotation._BATCH = 3
 with enrolment.opened(Config.of(data=sys.argv[1], environ={})) as hub:
     rotation.rotate(hub)

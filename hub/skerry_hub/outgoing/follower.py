@@ -34,7 +34,7 @@ class Follower:
         self._end = logs.end(store)
         # Kept at once, whoever delivers: nothing is lost from now on.
         begin = Position() if destination.begin == "start" else self._end
-        self._position = self._kept = self._bookmark.read() or self._bookmark.first(begin)
+        self._position = self._kept = self._bookmark.first(begin)
         self._keep_at = 0.0
         self._news = asyncio.Event()
         self._failures = 0  # since it last went well

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from skerry_hub.errors import NotInitialised, StoreDamaged, StoreError
-from skerry_hub.files import write_private
+from skerry_hub.files import beside, write_private
 from skerry_hub.store.migrations import migrate
 
 SCHEMA_VERSION = 6
@@ -84,7 +84,7 @@ def alone(db: sqlite3.Connection) -> None:
 def remove(path: Path) -> None:
     """Remove a database that nobody has opened, if there is one."""
     for end in ("", "-wal", "-shm", "-journal"):
-        path.with_name(path.name + end).unlink(missing_ok=True)
+        beside(path, end).unlink(missing_ok=True)
 
 
 def moved_to(db: sqlite3.Connection) -> str | None:
@@ -130,18 +130,22 @@ def create(path: Path, values: dict[str, bytes]) -> None:
 def opened(path: Path) -> sqlite3.Connection:
     """Open a database and bring it to the schema of today; raise NotInitialised or StoreError."""
     db = opened_anyway(path)
-    with edge(path):
-        moved = moved_to(db)
-    if moved is not None:
+    try:
+        with edge(path):
+            check_not_moved(db, path)
+    except StoreError:
         db.close()
-        raise _moved(path, moved)
+        raise
     return db
 
 
-def _moved(path: Path, to: str) -> StoreError:
-    return StoreError(
-        f"database {path}: it was moved to {to}: name that one in the setting database"
-    )
+def check_not_moved(db: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreError if all was moved to another database, or sqlite3.Error."""
+    moved = moved_to(db)
+    if moved is not None:
+        raise StoreError(
+            f"database {path}: it was moved to {moved}: name that one in the setting database"
+        )
 
 
 def refuse_moved(path: Path) -> None:
@@ -152,9 +156,7 @@ def refuse_moved(path: Path) -> None:
         suppress(sqlite3.Error),
         closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db,
     ):
-        moved = moved_to(db)
-        if moved is not None:
-            raise _moved(path, moved)
+        check_not_moved(db, path)
 
 
 def opened_anyway(path: Path) -> sqlite3.Connection:

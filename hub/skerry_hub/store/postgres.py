@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from psycopg import errors
 
 from skerry_hub.errors import StoreError
-from skerry_hub.files import synced
+from skerry_hub.files import beside, synced
 from skerry_hub.store import Candidate, NewReading, Reading, Write, copying
 from skerry_hub.store.database import opened as opened_file
 from skerry_hub.store.database import remove
@@ -281,7 +281,7 @@ class HeldTables:
     def replace(self, copy: Path, before: Path) -> None:
         """See `replacing.Held`: what was there stays as it was until the transaction ends."""
         if self.now is not None:
-            part = before.with_name(before.name + ".part")
+            part = beside(before, ".part")
             remove(part)
             self._kept = part, before
             copying.to_sqlite(self._session.opened, part)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, TypeVar
 
 from skerry_hub.errors import NotInitialised, StoreDamaged, StoreError
-from skerry_hub.files import synced
+from skerry_hub.files import beside, synced
 from skerry_hub.store import Store
 from skerry_hub.store.database import BUSY_S
 from skerry_hub.store.sqlite import SqliteStore
@@ -72,7 +72,7 @@ class _File:
         """See `Held`. A journal of what was there must never meet the copy."""
         with copy.open("rb") as opened:
             os.fsync(opened.fileno())
-        part = before.with_name(before.name + ".part")
+        part = beside(before, ".part")
         if part.exists():  # another restore was cut off: before its rename, or behind it
             part.unlink() if _same(part, self._path) else part.rename(before)
         with _nobody_has(self._path):
@@ -80,25 +80,25 @@ class _File:
                 os.link(self._path, part)
             self._rename(copy, part)
         for end in _JOURNAL:
-            _beside(before, end).unlink(missing_ok=True)
-            if self.now is None and _beside(part, end).exists():  # it may have what is not in it
-                _beside(part, end).rename(_beside(before, end))
-            _beside(part, end).unlink(missing_ok=True)
+            beside(before, end).unlink(missing_ok=True)
+            if self.now is None and beside(part, end).exists():  # it may have what is not in it
+                beside(part, end).rename(beside(before, end))
+            beside(part, end).unlink(missing_ok=True)
         if part.exists():
             part.rename(before)
         synced(self._path.parent)
 
     def _rename(self, copy: Path, part: Path) -> None:
         """Put the copy in place, and the journal of what is there beside `part`; both or none."""
-        moved = [end for end in _JOURNAL if _beside(self._path, end).exists()]
+        moved = [end for end in _JOURNAL if beside(self._path, end).exists()]
         try:
             for end in moved:
-                _beside(self._path, end).rename(_beside(part, end))
+                beside(self._path, end).rename(beside(part, end))
             copy.rename(self._path)
         except OSError:
             for end in moved:
                 with suppress(FileNotFoundError):
-                    _beside(part, end).rename(_beside(self._path, end))
+                    beside(part, end).rename(beside(self._path, end))
             part.unlink(missing_ok=True)
             raise
 
@@ -139,7 +139,3 @@ def _locked(file: BinaryIO, start: int, length: int) -> bool:
 
 def _same(one: Path, other: Path) -> bool:
     return other.exists() and one.samefile(other)
-
-
-def _beside(path: Path, end: str) -> Path:
-    return path.with_name(path.name + end)

@@ -238,9 +238,7 @@ class Session:
     def _hold(self, db: psycopg.Connection, lock: int) -> None:
         db.execute("SELECT pg_advisory_lock_shared(%s)", (lock,))
         if restored(db) != self.restored:
-            raise StoreReplaced(
-                f"database {self.place}: a backup was put in its place meanwhile: start again"
-            )
+            raise StoreReplaced(self.place)
 
     def lead(self, lock: int) -> bool:
         """Hold an advisory lock alone, if nobody else does; tell whether it is held.

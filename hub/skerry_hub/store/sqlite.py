@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from skerry_hub.errors import StoreDamaged, StoreError, StoreReplaced
-from skerry_hub.files import hold
+from skerry_hub.files import beside, hold
 from skerry_hub.store import Advance, Candidate, NewReading, Reading, Write
-from skerry_hub.store.database import BUSY_S, alone, edge, identity, opened, refuse_moved
+from skerry_hub.store.database import BUSY_S, alone, check_not_moved, edge, identity, opened
 from skerry_hub.store.lifecycle import Lifecycle
 from skerry_hub.store.moves import Moves
 from skerry_hub.store.operated import Ledger, Seals
@@ -97,9 +97,7 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
     def _in_place(self) -> None:
         """Raise StoreReplaced if what is open is no more what is at its path."""
         if identity(self._path) not in (self._file, None):
-            raise StoreReplaced(
-                f"database {self._path}: a backup was put in its place meanwhile: start again"
-            )
+            raise StoreReplaced(self._path)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -125,7 +123,7 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
     @contextmanager
     def held(self) -> Iterator[None]:
         """Nobody else writes meanwhile, and nothing is in the journal; raise StoreError."""
-        journal = self._path.with_name(self._path.name + "-wal")
+        journal = beside(self._path, "-wal")
         end = time.monotonic() + BUSY_S
         while True:
             self.scrub()
@@ -212,12 +210,13 @@ class SqliteStore(Lifecycle, Values, Tokens, Pages):
 
     def claim(self) -> None:
         self._in_place()  # beside that, its control socket says so
-        refuse_moved(self._path)
+        with self._edge():
+            check_not_moved(self._db, self._path)
 
     def lead(self) -> bool:
         # A file of its own: the folder is locked by whoever works in it (files.locked), and with
         # a descriptor of the database SQLite's locks of it would be closed too.
-        path = self._path.with_name(self._path.name + ".lead")
+        path = beside(self._path, ".lead")
         try:
             self._lead = hold(path) if self._lead is None else self._lead
         except OSError as error:

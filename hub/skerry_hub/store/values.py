@@ -77,10 +77,12 @@ class Values(Portable):
                 self._ledger.note(action, "", detail)
 
     def put_first(self, key: str, value: bytes) -> bytes:
-        with self._writing():
-            found = self.get(key)
-            if found is None:
-                self._put(key, value)
+        found = self.get(key)
+        if found is None:
+            with self._writing():
+                found = self.get(key)  # another process may have been faster
+                if found is None:
+                    self._put(key, value)
         return value if found is None else found
 
     def _put(self, key: str, value: bytes | None) -> None:

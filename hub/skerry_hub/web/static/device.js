@@ -91,7 +91,8 @@ export async function device({ root, every, may, signal }, _, id) {
           ],
         }),
       );
-    if (may("enrol") && may("operate") && state === "revoked" && !former) add("Give a new key", false, undelete);
+    if (may("enrol") && may("operate") && state === "revoked" && !former)
+      add("Give a new key", false, undelete);
     if (!made.length)
       made.push(
         h(

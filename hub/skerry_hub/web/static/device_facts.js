@@ -72,7 +72,11 @@ export function described({ device, session, last_reading: last }) {
 /** A list that grows piece by piece, newest first. */
 export function pieces({ title, path: from, name, draw, none, signal }) {
   const list = h("div", {});
-  const more = h("button", { type: "button", hidden: true, onclick: tried(() => load(next)) }, "Older");
+  const more = h(
+    "button",
+    { type: "button", hidden: true, onclick: tried(() => load(next)) },
+    "Older",
+  );
   let all = [],
     next = null;
   async function load(before) {
