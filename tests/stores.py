@@ -9,7 +9,7 @@ import pytest
 from cluster import WANTED, cluster
 from psycopg.conninfo import make_conninfo
 
-from skerry_hub.store import Store, database, server
+from skerry_hub.store import NewDevice, Store, database, server
 from skerry_hub.store.postgres import PostgresStore
 from skerry_hub.store.sqlite import SqliteStore
 
@@ -39,6 +39,11 @@ class Place:
         with psycopg.connect(self.conninfo, autocommit=True) as db:
             done = db.execute(text.replace("?", "%s"), values)
             return done.fetchall() if done.description else []
+
+
+def enrol(store: Store, name: str = "lamp") -> int:
+    """Add a device with made-up keys; return its number."""
+    return store.enroll(NewDevice(name, "", 0, 0, 0, b"pid--0", b"chain", "f00d", 1.0), [])
 
 
 def environ() -> dict[str, str]:

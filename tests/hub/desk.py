@@ -10,7 +10,7 @@ from skerry import coap, initiator, observe, oscore_server, record, schedule
 from skerry.chain import Chain
 from skerry.replay import ReplayWindow
 from skerry.session import Session
-from skerry_hub import bundles, enrolment
+from skerry_hub import audit, bundles, enrolment
 from skerry_hub.bridge import Bridge
 from skerry_hub.config import Config
 from skerry_hub.devices import Devices
@@ -174,6 +174,13 @@ def enrolled(hub: enrolment.Hub, name: str, suite: int = 0) -> DeskDevice:
     """Enrol a device and take its bundle."""
     done = enrolment.enroll(hub, name, address=ADDRESS, suite=suite)
     return DeskDevice(done.bundle_path)
+
+
+def states(config: Config) -> dict[str, str]:
+    """Return the devices' states, of a hub that opens and whose audit log is whole."""
+    with enrolment.opened(config) as hub:
+        audit.verified(hub.store)
+        return {each.name: each.state for each in hub.store.devices()}
 
 
 def found_by(store, pid: bytes) -> list:

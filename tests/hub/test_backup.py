@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from desk import enrolled, made
+from desk import enrolled, made, states
 from stores import sqlite_only
 from test_cli import ENV, Hub
 
@@ -19,28 +19,6 @@ from skerry_hub.backup import backup
 from skerry_hub.errors import HubError, StoreError, VaultError
 from skerry_hub.outgoing import logs
 from skerry_hub.outgoing.logs import Bookmark, Position
-
-
-@pytest.fixture
-def config(tmp_path):
-    config = made(tmp_path)
-    with enrolment.opened(config) as hub:
-        enrolled(hub, "lamp")
-        enrolled(hub, "door")
-    return config
-
-
-@pytest.fixture
-def file(config, tmp_path):
-    file = tmp_path / "backup.db"
-    with enrolment.opened(config) as hub:
-        backup(hub.store, file)
-    return file
-
-
-def states(config):
-    with enrolment.opened(config) as hub:
-        return {each.name: each.state for each in hub.store.devices()}
 
 
 def test_a_backup_is_its_owners_alone_and_never_replaces_anything(config, file):

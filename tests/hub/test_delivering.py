@@ -8,14 +8,13 @@ import sys
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 
 import pytest
-from stores import Place, at, sqlite_only, where
+from stores import Place, at, enrol, sqlite_only, where
 from test_cli import ENV
 
 from skerry_hub.errors import StoreError
 from skerry_hub.outgoing.destination import Undelivered
 from skerry_hub.outgoing.logs import Bookmark, Position
 from skerry_hub.outgoing.running import Outgoing
-from skerry_hub.store import NewDevice
 
 
 class Taker:
@@ -48,7 +47,7 @@ class Taker:
 def place(tmp_path):
     made = Place(tmp_path)
     with closing(made.open()) as store:
-        store.enroll(NewDevice("lamp", "", 0, 0, 0, b"pid--0", b"chain", "f00d", 1.0), [])
+        enrol(store)
     return made
 
 

@@ -13,39 +13,16 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from desk import enrolled, made
+from desk import enrolled, made, states
 from stores import postgres_only, sqlite_only
 
-from skerry_hub import audit, enrolment, restoring
+from skerry_hub import enrolment, restoring
 from skerry_hub.backup import backup
 from skerry_hub.errors import HubError, StoreDamaged, StoreError, StoreReplaced
 from skerry_hub.running import Running
 from skerry_hub.store.database import edge, opened_anyway
 from skerry_hub.store.places import open_store
 from skerry_hub.store.sqlite import SqliteStore
-
-
-@pytest.fixture
-def config(tmp_path):
-    config = made(tmp_path)
-    with enrolment.opened(config) as hub:
-        enrolled(hub, "lamp")
-        enrolled(hub, "door")
-    return config
-
-
-@pytest.fixture
-def file(config, tmp_path):
-    file = tmp_path / "backup.db"
-    with enrolment.opened(config) as hub:
-        backup(hub.store, file)
-    return file
-
-
-def states(config):
-    with closing(open_store(config)) as store:
-        audit.verified(store)
-        return {each.name: each.state for each in store.devices()}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import zipfile
 from urllib.parse import urlsplit
 
 import pytest
+from certificates import Authority
 from openapi_spec_validator import validate
 from real import finish
 from web_client import Api
@@ -375,34 +376,6 @@ def test_no_file_but_the_pages_own_is_served(shared, path):
     assert answer.status in (403, 404)
 
 
-def certificate(folder):
-    """Make a certificate for 127.0.0.1; return its file and its key's."""
-    import datetime
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hub")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name)
-        .public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    cert, private = folder / "web.crt", folder / "web.key"
-    cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption(),
-    ))  # fmt: skip
-    return cert, private
-
-
 def test_beyond_loopback_it_needs_tls(hub, monkeypatch):
     hub.kill()
     for host in ("0.0.0.0", "192.0.2.1", "hub.example", "::"):
@@ -415,7 +388,8 @@ def test_beyond_loopback_it_needs_tls(hub, monkeypatch):
             ok=False,
         )
         assert "in clear: say web_cert and web_key" in said
-    cert, private = certificate(hub.folder)
+    authority = Authority(hub.folder)
+    cert, private = authority.certificate("127.0.0.1")
     monkeypatch.setenv("SKERRY_WEB_CERT", str(cert))
     said = hub("run", "--listen", "127.0.0.1:0", "--web", "127.0.0.1:0", ok=False)
     assert "say both of them" in said
@@ -427,7 +401,7 @@ def test_beyond_loopback_it_needs_tls(hub, monkeypatch):
     hub.start()
     url = hub.web.replace("0.0.0.0", "127.0.0.1")
     assert url.startswith("https://")
-    api = Api(url, token(hub, "ops", "read"), ssl.create_default_context(cafile=cert))
+    api = Api(url, token(hub, "ops", "read"), ssl.create_default_context(cafile=authority.file))
     assert api("GET", "/status")["hub"]
     login = json.dumps({"token": api.token}).encode()
     answer = api.raw("POST", "/api/v1/session", login, Content_Type="application/json")

@@ -7,8 +7,8 @@ import time
 from collections import Counter
 
 import pytest
+from certificates import Authority
 from outgoing.broker import MOSQUITTO_SUB, PASSWORD, USER, Broker
-from outgoing.certificates import Authority
 from outgoing.parts import configure, fill, firsts, health, metric, opened, stored, until
 from real import finish
 

@@ -1,7 +1,7 @@
 """Webhooks over TLS, with a CA of our own."""
 
 import pytest
-from outgoing.certificates import Authority
+from certificates import Authority
 from outgoing.parts import configure, health, until
 
 

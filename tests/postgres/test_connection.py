@@ -11,13 +11,13 @@ import pytest
 from cluster import Cluster, cluster
 from desk import DeskHub, enrolled, made
 from postgres.wire import Wire
-from stores import Place
+from stores import Place, enrol
 
 from skerry import coap
 from skerry_hub import enrolment
 from skerry_hub.config import Config
 from skerry_hub.errors import AlreadyInitialised, ConfigError, NotInitialised, StoreError
-from skerry_hub.store import NewDevice, places, server
+from skerry_hub.store import places, server
 from skerry_hub.store.postgres import PostgresStore
 
 
@@ -183,10 +183,6 @@ def test_passwords_come_from_where_libpq_has_them(tmp_path, monkeypatch):
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)
-
-
-def enrol(store, name="lamp"):
-    return store.enroll(NewDevice(name, "", 0, 0, 0, b"pid--0", b"chain", "f00d", 1.0), [])
 
 
 @pytest.mark.parametrize(

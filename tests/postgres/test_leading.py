@@ -12,11 +12,11 @@ import pytest
 from cluster import Cluster, cluster
 from ports import free_port
 from postgres.test_hubs import Hubs, check
-from stores import Place
+from stores import Place, enrol
 from test_delivering import look, process, read
 
 from skerry_hub.errors import StoreError
-from skerry_hub.store import NewDevice, server
+from skerry_hub.store import server
 from skerry_hub.store.postgres import PostgresStore
 
 
@@ -24,7 +24,7 @@ from skerry_hub.store.postgres import PostgresStore
 def place(tmp_path):
     made = Place(tmp_path)
     with closing(made.open()) as store:
-        store.enroll(NewDevice("lamp", "", 0, 0, 0, b"pid--0", b"chain", "f00d", 1.0), [])
+        enrol(store)
     return made
 
 
